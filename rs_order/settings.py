@@ -423,7 +423,10 @@ class Settings(BaseSettings):
     )
     inbox_retention_days: Positive = Field(
         7,
-        description="Days for which a repeated request is recognised and creates no second order.",
+        description=(
+            "Days for which a repeated request is recognised and creates no second order, over AMQP by its "
+            "correlation id and content, over REST by its `Idempotency-Key`."
+        ),
     )
     events_retention_days: Positive = Field(
         30, description="Days for which events of orders are kept in the log that users read."

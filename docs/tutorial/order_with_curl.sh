@@ -18,8 +18,8 @@ api() {
         "$ORDER_API$1" "${@:2}"
 }
 
-# The same with a JSON body: send_json METHOD PATH BODY
-send_json() { api "$2" --request "$1" --header 'Content-Type: application/json' --data "$3"; }
+# The same with a JSON body: send_json METHOD PATH BODY [options of curl]
+send_json() { api "$2" --request "$1" --header 'Content-Type: application/json' --data "$3" "${@:4}"; }
 
 echo '2. Fill the basket'
 # Each user has one basket, and an order takes everything in it. So empty it first.
@@ -30,7 +30,9 @@ jq --raw-output '.content.datasetSelections[]
     | "   \(.datasetLabel): \(.objectsCount) products, \(.filesCount) files, \(.filesSize) bytes"' <<<"$basket"
 
 echo '3. Order what is in the basket'
-order=$(send_json POST /user/orders '{}' | jq .content.id)
+# With a key of its own, the request may be sent again if the answer doesn't arrive: there is one order.
+key=$(python -c 'import uuid; print(uuid.uuid4())')
+order=$(send_json POST /user/orders '{}' --header "Idempotency-Key: $key" --retry 3 | jq .content.id)
 echo "   order $order"
 
 echo '4. Wait until the order has ended'

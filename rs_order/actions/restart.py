@@ -4,7 +4,13 @@ from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
-from rs_order.orders.create import OrderOptions, begin_order, generated_correlation_id, order_label
+from rs_order.orders.create import (
+    OrderOptions,
+    WithOrder,
+    begin_order,
+    generated_correlation_id,
+    order_label,
+)
 from rs_order.ports import Clock
 from rs_order.store.audit import AuditAction
 from rs_order.store.orders import NewOrder
@@ -22,8 +28,16 @@ class RestartOrder:
         self._rights = rights
         self._clock = clock
 
-    async def handle(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
+    async def handle(
+        self,
+        actor: Actor,
+        order_id: OrderId,
+        options: OrderOptions,
+        with_order: WithOrder | None = None,
+    ) -> OrderId:
         """Create a new order from a copy of the old one's basket. Return its id.
+
+        ``with_order``: called in the unit of work of the new order.
 
         Raises:
             NotFound: there is no such order.
@@ -36,7 +50,8 @@ class RestartOrder:
             old = await locked(uow, order_id)
             reject_unless(old.status.final, MUST_BE_FINAL)
             reject_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
-            new = await begin_order(uow, await self._new_order(uow, old, actor, options))
+            order = await self._new_order(uow, old, actor, options)
+            new = await begin_order(uow, order, with_order)
             await uow.orders.copy_selections(old.id, new)
             await actor.audit(uow, AuditAction.ORDER_RESTARTED, old, new_order=new)
         return new

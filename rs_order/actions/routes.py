@@ -14,11 +14,10 @@ from rs_order.contracts.order_bodies import OrderCreation, OrderDto
 from rs_order.contracts.wire import Entity
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.orders.create import OrderOptions
-from rs_order.orders.representation import order_entity
+from rs_order.orders.create import OrderOptions, WithOrder
+from rs_order.orders.representation import NewOrderAnswer
 from rs_order.rest.access import Access, is_administrator, is_system
-from rs_order.rest.answers import LinkWriter, json_answer
-from rs_order.rest.errors import HttpError
+from rs_order.rest.keyed_requests import Keyed, KeyedAnswers
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import (
@@ -64,13 +63,21 @@ class OrderActions:
     async def remove(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.remove_order.handle, actor, order_id))
 
-    async def restart(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
-        """Return the id of the new order.
+    async def restart(
+        self,
+        actor: Actor,
+        order_id: OrderId,
+        options: OrderOptions,
+        with_order: WithOrder | None = None,
+    ) -> OrderId:
+        """Return the id of the new order. ``with_order``: called in its unit of work.
 
         Raises:
             LabelRejected: the label is too long, or the owner has an order with it.
         """
-        return await retry_on_conflict(partial(self.restart_order.handle, actor, order_id, options))
+        return await retry_on_conflict(
+            partial(self.restart_order.handle, actor, order_id, options, with_order)
+        )
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.retry_order.handle, actor, order_id))
@@ -87,9 +94,11 @@ _RESPONSES = {
 }
 
 
-def actions_router(access: Access, actions: OrderActions, orders: OrderViews) -> APIRouter:
+def actions_router(
+    access: Access, actions: OrderActions, orders: OrderViews, keyed: KeyedAnswers
+) -> APIRouter:
     """Return the routes of all actions."""
-    endpoints = Endpoints(access, tag="actions")
+    endpoints = Endpoints(access, tag="actions", keyed=keyed)
     _serve_pause(endpoints, actions)
     _serve_deletion(endpoints, actions)
     _serve_restart(endpoints, access, actions, orders)
@@ -146,19 +155,20 @@ def _serve_restart(
             415: "The body isn't JSON",
             422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
         },
+        creates=True,
     )
     async def restart_order(
-        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        wanted: OrderCreation,
+        work: Keyed,
     ) -> Response:
         """Create a new order of the same owner from a copy of the old order's basket."""
         options = OrderOptions(wanted.label, wanted.on_success_url or None)
-        new = await actions.restart(*_act(request, caller, order_id), options)
-        view = await orders.order(caller.tenant, new)
-        if view is None:
-            raise HttpError(404, f"There is no order {new} any more")
-        links = LinkWriter(request, access.roles, caller)
-        # Only a deleted order has a link for administrators, and this one is new.
-        return json_answer(request, order_entity(view, links, admin=False), 201)
+        new = NewOrderAnswer(request, access, caller, work)
+        created = await actions.restart(*_act(request, caller, order_id), options, new.with_order)
+        return await new.answer(orders, created)
 
 
 def _serve_retry(endpoints: Endpoints, actions: OrderActions) -> None:

@@ -32,6 +32,7 @@ from rs_order.progress.routes import progress_router
 from rs_order.quotes.routes import QuoteServices, quotes_router
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
+from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.openapi import api_docs_router
 from rs_order.rest.problem_routes import problems_router
 from rs_order.rest.rate_limits import DownloadsAtOnce, RequestLimits
@@ -130,7 +131,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         calibration_router(access, services.calibration),
         quotes_router(access, services.quotes),
         events_router(access, services.events),
-        actions_router(access, services.actions, orders.views),
+        actions_router(access, services.actions, orders.views, orders.keyed),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
         zips_router(access, downloads),
@@ -184,6 +185,7 @@ def rest_services(
 ) -> RestServices:
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     downloads = _download_services(application, pool)
+    keyed = KeyedAnswers(shared.store, shared.clock)
     return RestServices(
         access=_access(shared, tokens, maintenance),
         archives=_archive_services(application, pool, downloads.at_once),
@@ -206,8 +208,9 @@ def rest_services(
             views,
             waiting_orders(shared.settings, pool, shared.clock, shared.forecasts),
             shared.clients.users,
+            keyed,
         ),
-        quotes=_quote_services(application),
+        quotes=_quote_services(application, keyed),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
@@ -259,9 +262,9 @@ def _archive_services(
     )
 
 
-def _quote_services(application: Application) -> QuoteServices:
+def _quote_services(application: Application, keyed: KeyedAnswers) -> QuoteServices:
     quotes, shared = application.quotes, application.shared
-    return QuoteServices(quotes.begin, quotes.make, shared.store, shared.clock)
+    return QuoteServices(quotes.begin, quotes.make, shared.store, shared.clock, keyed)
 
 
 def _tenant_services(

@@ -120,9 +120,11 @@ class InvalidInput(UseCaseRejected):
 
 
 class LabelRejected(InvalidInput):
-    """The message is ``TOO_MANY_CHARACTERS_IN_LABEL`` or ``LABEL_NOT_UNIQUE_FOR_OWNER``."""
+    """``TOO_MANY_CHARACTERS_IN_LABEL`` or ``LABEL_NOT_UNIQUE_FOR_OWNER``; the code says which."""
 
-    code = "label-refused"
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class OperatorInputRejected(InvalidInput):

@@ -26,8 +26,9 @@ from rs_order.dead_letters.runs import LetterRuns
 from rs_order.domain.dead_letters import DeadLetterFilter, Operator
 from rs_order.domain.identity import Caller
 from rs_order.rest.access import Access
-from rs_order.rest.addresses import own_address
+from rs_order.rest.addresses import base_address, expand, own_address
 from rs_order.rest.answers import entity, json_answer
+from rs_order.rest.problems import RETRY_SECONDS
 from rs_order.rest.resources import (
     CANCEL_DEAD_LETTER_RUN,
     DISCARD_DEAD_LETTERS,
@@ -195,7 +196,11 @@ def _serve_runs(endpoints: Endpoints, runs: LetterRuns) -> None:
             rate=wanted.rate,
             because=wanted.because,
         )
-        return json_answer(request, entity(RunDto.of(run)), status=202)
+        answer = json_answer(request, entity(RunDto.of(run)), status=202)
+        path = expand(GET_DEAD_LETTER_RUN.template, {"runId": run.id})
+        answer.headers["Location"] = base_address(request) + path
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+        return answer
 
     @endpoints.serve(GET_DEAD_LETTER_RUN, model=Entity[RunDto], responses=_UNKNOWN_RUN)
     async def get_dead_letter_run(

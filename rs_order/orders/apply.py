@@ -17,7 +17,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
 from rs_order.domain.selection import DatasetSelection
-from rs_order.orders.create import begin_order, free_label, generated_correlation_id
+from rs_order.orders.create import WithOrder, begin_order, free_label
 from rs_order.ports import Clock, RemoteUnavailable
 from rs_order.requests.accept import MAX_USER, violations
 from rs_order.requests.estimate import Estimator
@@ -51,11 +51,23 @@ class ApplyOrder:
         self._clock = clock
         self._catalog_timeout_seconds = catalog_timeout_seconds
 
-    async def handle(self, caller: Caller, request: OrderRequest) -> OrderResponse:
+    async def handle(
+        self,
+        caller: Caller,
+        request: OrderRequest,
+        correlation_id: str,
+        with_order: WithOrder | None = None,
+    ) -> OrderResponse:
         """Create the order, and return the response: GRANTED, or the reason why nothing was ordered.
 
         The order belongs to the caller, whatever user the request has. The size limit of a request applies
         over AMQP only.
+
+        Args:
+            caller: the owner of the order.
+            request: the queries and filters.
+            correlation_id: of the request, or a generated one.
+            with_order: called in the unit of work of the order.
 
         Raises:
             InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
@@ -65,7 +77,6 @@ class ApplyOrder:
         broken = await asyncio.to_thread(violations, checked)
         if broken:
             raise InvalidInput(*(violation.sentence for violation in broken))
-        correlation_id = request.correlation_id or generated_correlation_id()
         found = await self._search(caller, request)
         if isinstance(found, Rejection):
             return OrderResponse(
@@ -76,7 +87,7 @@ class ApplyOrder:
             )
         await self._links.learn_if_possible(caller.tenant)
         order_id = await retry_on_conflict(
-            lambda: self._create(caller, owner, correlation_id, found)
+            lambda: self._create(caller, owner, correlation_id, found, with_order)
         )
         return OrderResponse(
             status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
@@ -98,6 +109,7 @@ class ApplyOrder:
         owner: str,
         correlation_id: str,
         selections: tuple[DatasetSelection, ...],
+        with_order: WithOrder | None,
     ) -> OrderId:
         now = self._clock.now()
         async with self._store.unit_of_work(caller.tenant) as uow:
@@ -115,4 +127,5 @@ class ApplyOrder:
                     door=OrderDoor.APPLY,
                     selections=selections,
                 ),
+                with_order,
             )

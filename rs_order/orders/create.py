@@ -1,5 +1,6 @@
 """Creates an order from the caller's basket in one commit (rest.md 7.2, domain.md 4.2, W3)."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,6 +22,10 @@ TOO_LONG: Final = "TOO_MANY_CHARACTERS_IN_LABEL"
 TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"
 
 
+WithOrder = Callable[[UnitOfWork, OrderId], Awaitable[None]]
+"""Writes what belongs to the commit of a new order, whose id it gets."""
+
+
 async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: datetime) -> str:
     """Return the requested label; without one, a label with the server's time (rest.md 7.1, C1).
 
@@ -30,9 +35,9 @@ async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: date
     if not wanted:
         return await free_label(uow, owner, dated_label(now.astimezone()))
     if len(wanted) > MAX_LABEL:
-        raise LabelRejected(TOO_LONG)
+        raise LabelRejected(TOO_LONG, code="label-too-long")
     if await uow.orders.labels_taken([(owner, wanted)]):
-        raise LabelRejected(TAKEN)
+        raise LabelRejected(TAKEN, code="label-in-use")
     return wanted
 
 
@@ -60,7 +65,12 @@ class CreateOrder:
         self._clock = clock
 
     async def handle(
-        self, caller: Caller, options: OrderOptions, *, applicative: bool = False
+        self,
+        caller: Caller,
+        options: OrderOptions,
+        *,
+        applicative: bool = False,
+        with_order: WithOrder | None = None,
     ) -> OrderId:
         """Create the order; steps read its files from the catalog later.
 
@@ -68,15 +78,24 @@ class CreateOrder:
             caller: the owner of the basket.
             options: the caller's options for the order.
             applicative: storage keeps the files as long as for automatic orders.
+            with_order: called in the unit of work of the order.
 
         Raises:
             EmptyBasket: the caller has no basket; a basket without selections is accepted.
             LabelRejected: the label is too long, or the caller has an order of this label.
         """
         await self._links.learn_if_possible(caller.tenant)
-        return await retry_on_conflict(lambda: self._create(caller, options, applicative))
+        return await retry_on_conflict(
+            lambda: self._create(caller, options, applicative, with_order)
+        )
 
-    async def _create(self, caller: Caller, options: OrderOptions, applicative: bool) -> OrderId:
+    async def _create(
+        self,
+        caller: Caller,
+        options: OrderOptions,
+        applicative: bool,
+        with_order: WithOrder | None,
+    ) -> OrderId:
         async with self._store.unit_of_work(caller.tenant) as uow:
             basket = await uow.orders.lock_basket(caller.email)
             if basket is None:
@@ -98,14 +117,22 @@ class CreateOrder:
                     basket=basket,
                     front_url=options.front_url,
                 ),
+                with_order,
             )
 
 
-async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
-    """Store a new order, send the first step of its completion, and return its id."""
+async def begin_order(
+    uow: UnitOfWork, order: NewOrder, with_order: WithOrder | None = None
+) -> OrderId:
+    """Store a new order, send the first step of its completion, and return its id.
+
+    ``with_order``: called with the new order.
+    """
     (order_id,) = await uow.orders.create([order])
     await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
     await begin_reconciling(uow, order.created_at)
+    if with_order is not None:
+        await with_order(uow, order_id)
     return order_id
 
 

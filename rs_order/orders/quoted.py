@@ -15,6 +15,7 @@ from rs_order.domain.quotes import QuoteState, differs, total_of
 from rs_order.domain.selection import DatasetSelection
 from rs_order.orders.create import (
     OrderOptions,
+    WithOrder,
     begin_order,
     free_label,
     generated_correlation_id,
@@ -114,6 +115,7 @@ class OrderQuote:
         *,
         applicative: bool = False,
         correlation_id: str | None = None,
+        with_order: WithOrder | None = None,
     ) -> OrderId:
         """Create the order; steps read its files from the catalog later.
 
@@ -123,6 +125,7 @@ class OrderQuote:
             options: the caller's options for the order; None: those of an automatic order.
             applicative: storage keeps the files as long as for automatic orders.
             correlation_id: of the caller; None: a generated one.
+            with_order: called in the unit of work of the order.
 
         Raises:
             UnknownQuote, QuoteRejected, QuoteChanged: the quote can't be ordered.
@@ -152,6 +155,7 @@ class OrderQuote:
                         selections=selections,
                         front_url=options.front_url if options else None,
                     ),
+                    with_order,
                 )
 
         return await retry_on_conflict(create)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
-from fastapi import Request
+from fastapi import Request, Response
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.wire import without_nulls
@@ -16,9 +16,14 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus
+from rs_order.orders.create import WithOrder
 from rs_order.ports import RemoteError, Users
 from rs_order.rest.access import Access
-from rs_order.rest.answers import LinkItem, LinkWriter, entity
+from rs_order.rest.addresses import base_address, expand
+from rs_order.rest.answers import LinkItem, LinkWriter, entity, json_answer
+from rs_order.rest.conditional import RETURN_MINIMAL, prefers_minimal
+from rs_order.rest.errors import HttpError
+from rs_order.rest.keyed_requests import KeyedWork
 from rs_order.rest.resources import (
     DELETE_ORDER,
     DOWNLOAD_ORDER,
@@ -30,7 +35,8 @@ from rs_order.rest.resources import (
     RESUME_ORDER,
     RETRY_ORDER,
 )
-from rs_order.store.order_views import DatasetTaskView, OrderView
+from rs_order.store.order_views import DatasetTaskView, OrderView, OrderViews
+from rs_order.store.unit_of_work import UnitOfWork
 
 _ADMIN_TIMEOUT_SECONDS: Final = 3.0
 """The longest wait for rs-admin, which decides about one link only."""
@@ -40,6 +46,58 @@ Waits = Mapping[OrderId, Mapping[str, Any]]
 _NO_WAITS: Final[Waits] = {}
 
 log = structlog.get_logger(__name__)
+
+
+class NewOrderAnswer:
+    """The answer to a request that creates an order: 201, its address and, if not unwanted, the order."""
+
+    def __init__(
+        self, request: Request, access: Access, caller: Caller, work: KeyedWork | None
+    ) -> None:
+        """``work``: of a request with a key, whose answer the commit of the order keeps."""
+        self.request = request
+        self.caller = caller
+        self._links = LinkWriter(request, access.roles, caller)
+        self._work = work
+
+    @property
+    def with_order(self) -> WithOrder | None:
+        """What else the commit of the order does."""
+        return self._work.with_order(self._in_commit) if self._work else None
+
+    async def answer(self, views: OrderViews, order_id: OrderId) -> Response:
+        """Return the answer after the commit.
+
+        Raises:
+            HttpError: 404 if the order was removed meanwhile.
+        """
+        if self._work is not None and self._work.answer is not None:
+            return self._work.answer
+        if prefers_minimal(self.request):
+            return self._minimal(order_id)
+        view = await views.order(self.caller.tenant, order_id)
+        if view is None:
+            raise HttpError(404, f"There is no order {order_id} any more")
+        return self._whole(view)
+
+    async def _in_commit(self, uow: UnitOfWork, order_id: OrderId) -> Response:
+        if prefers_minimal(self.request):
+            return self._minimal(order_id)
+        return self._whole(await uow.order_view(order_id))
+
+    def _minimal(self, order_id: OrderId) -> Response:
+        preference = {"Preference-Applied": RETURN_MINIMAL}
+        return Response(status_code=201, headers={**self._location(order_id), **preference})
+
+    def _whole(self, view: OrderView) -> Response:
+        # Only a deleted order has a link for administrators, and this one is new.
+        answer = json_answer(self.request, order_entity(view, self._links, admin=False), 201)
+        answer.headers.update(self._location(view.id))
+        return answer
+
+    def _location(self, order_id: OrderId) -> dict[str, str]:
+        path = expand(GET_ORDER.template, {"orderId": order_id})
+        return {"Location": base_address(self.request) + path}
 
 
 async def order_entities(

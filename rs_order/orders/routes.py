@@ -19,16 +19,27 @@ from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.tallies import FileTotals
-from rs_order.orders.apply import ApplyOrder
-from rs_order.orders.create import CreateOrder, OrderOptions, generated_correlation_id
+from rs_order.orders.apply import CATALOG_UNAVAILABLE, ApplyOrder
+from rs_order.orders.create import (
+    CreateOrder,
+    OrderOptions,
+    WithOrder,
+    generated_correlation_id,
+)
 from rs_order.orders.quoted import OrderQuote
-from rs_order.orders.representation import order_entities, wait_members, waits_of
+from rs_order.orders.representation import (
+    NewOrderAnswer,
+    order_entities,
+    wait_members,
+    waits_of,
+)
 from rs_order.ports import Users
 from rs_order.requests.accept import MAX_CORRELATION_ID
 from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
 from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
 from rs_order.rest.errors import HttpError, Messages, Problem
+from rs_order.rest.keyed_requests import Keyed, KeyedAnswers, KeyedWork
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath, Paging, paging
 from rs_order.rest.problems import MEDIA_TYPE, ProblemCode, answer_with_problems
@@ -47,8 +58,12 @@ from rs_order.rest.routing import (
     Endpoints,
 )
 from rs_order.store.order_views import OrderViews
+from rs_order.store.unit_of_work import UnitOfWork
 
 OwnPaging = Annotated[Paging, paging(20)]
+
+CATALOG_PAUSE_SECONDS: Final = 30
+"""The pause before a request is sent again that the catalog didn't answer."""
 
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _OF_QUOTES: Final[Documented] = {
@@ -90,10 +105,11 @@ class OrderServices:
     views: OrderViews
     waiting: WaitingOrders
     users: Users
+    keyed: KeyedAnswers
 
 
 def orders_router(access: Access, services: OrderServices) -> APIRouter:
-    endpoints = Endpoints(access, tag="orders")
+    endpoints = Endpoints(access, tag="orders", keyed=services.keyed)
     _serve_creation(endpoints, access, services)
     _serve_views(endpoints, access, services)
     _serve_automatic_orders(endpoints, services)
@@ -107,12 +123,14 @@ def _serve_creation(endpoints: Endpoints, access: Access, services: OrderService
         model=Entity[OrderDto],
         responses=BAD_BODY,
         documented=_CREATION,
+        creates=True,
     )
     async def create_order(
-        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation
+        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation, work: Keyed
     ) -> Response:
         """The basket, or a quote, becomes an order, PENDING until its files are read (rest.md 7.2)."""
-        return await _created(access, services, request, caller, wanted)
+        new = NewOrderAnswer(request, access, caller, work)
+        return await _created(services, new, wanted)
 
     @endpoints.serve(
         CREATE_ADMIN_ORDER,
@@ -120,12 +138,14 @@ def _serve_creation(endpoints: Endpoints, access: Access, services: OrderService
         model=Entity[OrderDto],
         responses=BAD_BODY,
         documented=_CREATION,
+        creates=True,
     )
     async def create_admin_order(
-        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation
+        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation, work: Keyed
     ) -> Response:
         """The same, and storage keeps the files as long as for automatic orders (rest.md 7.2)."""
-        return await _created(access, services, request, caller, wanted, applicative=True)
+        new = NewOrderAnswer(request, access, caller, work)
+        return await _created(services, new, wanted, applicative=True)
 
 
 def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) -> None:
@@ -243,6 +263,7 @@ def _serve_automatic_orders(endpoints: Endpoints, services: OrderServices) -> No
         APPLY_ORDER,
         model=Entity[OrderResponse],
         responses=BAD_BODY,
+        creates=True,
         documented={
             **_OF_QUOTES,
             422: {
@@ -253,44 +274,79 @@ def _serve_automatic_orders(endpoints: Endpoints, services: OrderServices) -> No
         },
     )
     async def apply_order(
-        request: Request, caller: AuthorisedCaller, wanted: QuotedRequest
+        request: Request, caller: AuthorisedCaller, wanted: QuotedRequest, work: Keyed
     ) -> Response:
         """Files found by queries become an order at once; the basket isn't touched (rest.md 7.3).
 
         With `quoteId`, the files of the quote are ordered.
         """
-        if wanted.quote_id is None:
-            response = await services.apply.handle(caller, wanted)
-        else:
-            response = await _applied_quote(request, services, caller, wanted, wanted.quote_id)
-        facts_of(request.scope)["order"] = response.order_id
-        granted = response.status is ResponseStatus.GRANTED
-        return json_answer(request, entity(response), 200 if granted else 422)
+        return await _applied(services, request, caller, wanted, work)
 
 
-async def _applied_quote(
-    request: Request, services: OrderServices, caller: Caller, wanted: QuotedRequest, quote: str
-) -> OrderResponse:
-    """Order a quote like an automatic order, and return the response.
+async def _applied(
+    services: OrderServices,
+    request: Request,
+    caller: Caller,
+    wanted: QuotedRequest,
+    work: KeyedWork | None,
+) -> Response:
+    """Order what queries or a quote find, like an automatic order, and return the answer.
+
+    Raises:
+        InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
+    """
+    correlation_id = wanted.correlation_id or generated_correlation_id()
+
+    async def granted(_: UnitOfWork, order_id: OrderId) -> Response:
+        return json_answer(request, entity(_granted(order_id, correlation_id)))
+
+    with_order = work.with_order(granted) if work else None
+    if wanted.quote_id is None:
+        response = await services.apply.handle(caller, wanted, correlation_id, with_order)
+    else:
+        answer_with_problems(request.scope)
+        order_id = await _applied_quote(
+            services, caller, wanted, wanted.quote_id, correlation_id, with_order
+        )
+        response = _granted(order_id, correlation_id)
+    facts_of(request.scope)["order"] = response.order_id
+    if response.status is ResponseStatus.GRANTED:
+        return (work.answer if work else None) or json_answer(request, entity(response))
+    answer = json_answer(request, entity(response), 422)
+    if response.message == CATALOG_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(CATALOG_PAUSE_SECONDS)
+    return answer
+
+
+def _granted(order_id: OrderId, correlation_id: str) -> OrderResponse:
+    return OrderResponse(
+        status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
+    )
+
+
+async def _applied_quote(  # noqa: PLR0917 - one call, above its definition
+    services: OrderServices,
+    caller: Caller,
+    wanted: QuotedRequest,
+    quote: str,
+    correlation_id: str,
+    with_order: WithOrder | None,
+) -> OrderId:
+    """Order a quote like an automatic order, and return the id of the order.
 
     Raises:
         InvalidInput: the body has queries, too, or its correlation id is too long.
     """
-    answer_with_problems(request.scope)
     if wanted.queries or wanted.filters:
         raise InvalidInput(
             "quoteId: the queries of the quote are ordered; leave out queries and filters"
         )
-    correlation_id = wanted.correlation_id or generated_correlation_id()
     if len(correlation_id) > MAX_CORRELATION_ID:
         raise InvalidInput(
             f"provided correlationId must not exceed {MAX_CORRELATION_ID} characters."
         )
-    order_id = await _ordered_quote(
-        services, caller, quote, options=None, correlation_id=correlation_id
-    )
-    return OrderResponse(
-        status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
+    return await _ordered_quote(
+        services, caller, quote, options=None, correlation_id=correlation_id, with_order=with_order
     )
 
 
@@ -302,6 +358,7 @@ async def _ordered_quote(
     options: OrderOptions | None,
     applicative: bool = False,
     correlation_id: str | None = None,
+    with_order: WithOrder | None,
 ) -> OrderId:
     """Order a quote, and return the id of the order.
 
@@ -310,7 +367,12 @@ async def _ordered_quote(
     """
     try:
         return await services.order_quote.handle(
-            caller, quote, options, applicative=applicative, correlation_id=correlation_id
+            caller,
+            quote,
+            options,
+            applicative=applicative,
+            correlation_id=correlation_id,
+            with_order=with_order,
         )
     except QuoteChanged as error:
         members = {"quoted": _figures(error.quoted), "now": _figures(error.now)}
@@ -322,23 +384,26 @@ def _figures(amount: FileTotals) -> dict[str, int]:
 
 
 async def _created(
-    access: Access,
     services: OrderServices,
-    request: Request,
-    caller: Caller,
+    new: NewOrderAnswer,
     wanted: QuotedCreation,
     *,
     applicative: bool = False,
 ) -> Response:
     options = OrderOptions(wanted.label, wanted.on_success_url or None)
     if wanted.quote_id is None:
-        order_id = await services.create.handle(caller, options, applicative=applicative)
-    else:
-        answer_with_problems(request.scope)
-        order_id = await _ordered_quote(
-            services, caller, wanted.quote_id, options=options, applicative=applicative
+        order_id = await services.create.handle(
+            new.caller, options, applicative=applicative, with_order=new.with_order
         )
-    facts_of(request.scope)["order"] = order_id
-    views = await services.views.orders(caller.tenant, [order_id])
-    (answer,) = await order_entities(request, access, services.users, caller, views)
-    return json_answer(request, answer, 201)
+    else:
+        answer_with_problems(new.request.scope)
+        order_id = await _ordered_quote(
+            services,
+            new.caller,
+            wanted.quote_id,
+            options=options,
+            applicative=applicative,
+            with_order=new.with_order,
+        )
+    facts_of(new.request.scope)["order"] = order_id
+    return await new.answer(services.views, order_id)

@@ -19,6 +19,7 @@ from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import RESPOND_ASYNC, prefers_async
 from rs_order.rest.errors import Problem
+from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.problems import ProblemCode
 from rs_order.rest.resources import APPLY_ORDER, CREATE_ORDER, GET_QUOTE, MAKE_QUOTE
 from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Endpoints
@@ -48,10 +49,11 @@ class QuoteServices:
     make: MakeQuotes
     store: Store
     clock: Clock
+    keyed: KeyedAnswers
 
 
 def quotes_router(access: Access, services: QuoteServices) -> APIRouter:
-    endpoints = Endpoints(access, tag="quotes", problems=True)
+    endpoints = Endpoints(access, tag="quotes", problems=True, keyed=services.keyed)
     _serve_making(endpoints, services)
     _serve_quote(endpoints, services)
     return endpoints.router
@@ -62,6 +64,7 @@ def _serve_making(endpoints: Endpoints, services: QuoteServices) -> None:
         MAKE_QUOTE,
         model=QuoteDto,
         responses=_FAILURES,
+        creates=True,
         documented={
             202: {"model": QuoteDto, "description": "It is being made: `Location` has its address"}
         },

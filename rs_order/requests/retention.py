@@ -1,4 +1,4 @@
-"""Purges requests and responses (decisions.md, Repeated request), samples, quotes, events and the audit."""
+"""Purges what is kept for a time, such as requests and responses (decisions.md, Repeated request)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ PURGES = "tidy-inbox"
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy", periodic=True):
-    """Delete a slice of requests, responses, samples, quotes, events and audit entries past their time."""
+    """Delete a slice of each table whose rows are past their retention."""
 
     number: RunNumber
 
@@ -67,6 +67,7 @@ class PurgeInbox:
             deleted = max(
                 await uow.requests.purge(before, SLICE),
                 await uow.messages.purge_responses(before, SLICE),
+                await uow.keyed_requests.purge(before, SLICE),
                 await uow.purge_audit(self._audit_days, SLICE),
                 await uow.sub_orders.purge_samples(SLICE),
                 await uow.quotes.purge(now - KEPT, SLICE),

@@ -152,14 +152,15 @@ def _caller(request: Request, access: Access) -> Caller:
 
 def require_allowed_rate(
     request: Request, access: Access, caller: Caller, resource: Resource
-) -> None:
-    """Count the request. Administrators may send any number.
+) -> dict[str, str]:
+    """Count the request. Return the header fields of the caller's rate; administrators have none.
 
     Raises:
         HttpError: 429 if the caller sent too many.
     """
-    if not is_administrator(caller):
-        access.limits.check(request, caller, resource, peer=is_system(caller))
+    if is_administrator(caller):
+        return {}
+    return access.limits.check(request, caller, resource, peer=is_system(caller))
 
 
 async def require_served_tenant(access: Access, caller: Caller) -> None:

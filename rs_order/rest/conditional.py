@@ -1,4 +1,4 @@
-"""Conditional and waiting requests: ``ETag``, ``If-None-Match``, ``Prefer: wait`` (faces.md C-7, E-21)."""
+"""Conditional requests and preferences: ``ETag``, ``If-None-Match``, ``Prefer`` (faces.md C-7, E-21, H-2)."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from fastapi import Request
 LONGEST_WAIT: Final = 45
 """Seconds. The gateway cuts a response after 60 s without a byte."""
 RESPOND_ASYNC: Final = "respond-async"
+RETURN_MINIMAL: Final = "return=minimal"
 
 _WAIT: Final = re.compile(r"wait=(\d{1,9})", re.IGNORECASE)
 _TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
@@ -37,6 +38,11 @@ def preferred_wait(request: Request) -> int | None:
 def prefers_async(request: Request) -> bool:
     """True if the caller prefers a response at once, before the work is done (RFC 7240)."""
     return any(one.lower() == RESPOND_ASYNC for one in _preferences(request))
+
+
+def prefers_minimal(request: Request) -> bool:
+    """True if the caller prefers no body, because the address of what was created is enough (RFC 7240)."""
+    return any(one.lower() == RETURN_MINIMAL for one in _preferences(request))
 
 
 def _preferences(request: Request) -> Iterator[str]:

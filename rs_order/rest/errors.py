@@ -18,6 +18,7 @@ from rs_order.domain.errors import PatternRejectedError
 from rs_order.ports import OrderTokensUnset, RemoteUnavailable, RightsUnknown
 from rs_order.rest.problems import (
     PROBLEMS,
+    RETRY_SECONDS,
     ProblemCode,
     answers_with_problems,
     problem_answer,
@@ -52,6 +53,7 @@ STATUS: Final[dict[type[Exception], int]] = {
 """The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
 
 _BODILESS: Final = frozenset({204, 304})
+_UNAVAILABLE: Final = 503
 
 
 class Messages(WireModel):
@@ -75,7 +77,7 @@ class HttpError(Exception):
 
 
 class Problem(HttpError):
-    """Ends a request of an endpoint that the reference doesn't have, with one of the codes of failures."""
+    """Ends a request that the reference doesn't know, with one of the codes of failures."""
 
     def __init__(
         self,
@@ -94,7 +96,10 @@ def messages_answer(status: int, *messages: str) -> Response:
     """Return the error response that all REGARDS services use (rest.md 4.1)."""
     if not messages or status in _BODILESS:
         return Response(status_code=status)
-    return JSONResponse({"messages": [_encodable(message) for message in messages]}, status)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE else None
+    return JSONResponse(
+        {"messages": [_encodable(message) for message in messages]}, status, headers
+    )
 
 
 def _encodable(text: str) -> str:
@@ -105,30 +110,35 @@ def _encodable(text: str) -> str:
 def install_error_answers(app: FastAPI) -> None:
     """Install the exception handlers that turn every error into a response of rest.md 4.1."""
 
-    @app.exception_handler(HttpError)
-    async def http_error(request: Request, error: HttpError) -> Response:
-        answer = _answer(request, error, error.status, error.messages)
-        answer.headers.update(error.headers)
-        return answer
+    async def answer(request: Request, error: Exception) -> Response:
+        failure = failure_answer(request, error)
+        if failure is None:
+            raise error
+        return failure
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
-        messages = [_sentence(problem) for problem in error.errors()]
-        return _answer(request, error, 400, messages, ProblemCode.MALFORMED_REQUEST)
+    for kind in (HttpError, RequestValidationError, HTTPException, *STATUS):
+        app.add_exception_handler(kind, answer)
 
-    @app.exception_handler(HTTPException)
-    async def framework_error(request: Request, error: HTTPException) -> Response:
-        """Answer an unknown route, a wrong verb or media type, or a too large body (decisions.md, Q2)."""
-        text = f"{error.detail}: {request.method} {request.url.path}"
-        answer = _answer(request, error, error.status_code, [text])
-        answer.headers.update(error.headers or {})
-        return answer
 
-    async def use_case_error(request: Request, error: Exception) -> Response:
-        return _answer(request, error, _status_of(error), _messages_of(error))
-
-    for kind in STATUS:
-        app.add_exception_handler(kind, use_case_error)
+def failure_answer(request: Request, error: Exception) -> Response | None:
+    """Return the response to an error that ended a request, or None if the error is a defect."""
+    match error:
+        case HttpError():
+            answer = _answer(request, error, error.status, error.messages)
+            answer.headers.update(error.headers)
+            return answer
+        case RequestValidationError():
+            messages = [_sentence(problem) for problem in error.errors()]
+            return _answer(request, error, 400, messages, ProblemCode.MALFORMED_REQUEST)
+        case HTTPException():
+            # An unknown route, a wrong verb or media type, or a too large body (decisions.md, Q2).
+            text = f"{error.detail}: {request.method} {request.url.path}"
+            answer = _answer(request, error, error.status_code, [text])
+            answer.headers.update(error.headers or {})
+            return answer
+    if not isinstance(error, tuple(STATUS)):
+        return None
+    return _answer(request, error, _status_of(error), _messages_of(error))
 
 
 def _answer(
@@ -138,8 +148,9 @@ def _answer(
     messages: Sequence[str],
     code: str | None = None,
 ) -> Response:
-    """Return the response of the form that the endpoint has; the error's own code is used if it is known."""
-    if status in _BODILESS or not answers_with_problems(request.scope):
+    """Return the response in the form of the endpoint; a Problem has its own. A known code is used."""
+    as_problem = isinstance(error, Problem) or answers_with_problems(request.scope)
+    if status in _BODILESS or not as_problem:
         return messages_answer(status, *messages)
     members = error.members if isinstance(error, Problem) else {}
     texts = [_encodable(text) for text in messages]

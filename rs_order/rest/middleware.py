@@ -141,16 +141,41 @@ def raw_headers(headers: Mapping[str, str]) -> list[RawHeader]:
     ]
 
 
+_ALLOWED: Final = (
+    # Those of the reference come first.
+    "authorization",
+    "content-type",
+    "scope",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "if-range",
+    "prefer",
+    "range",
+)
+"""Headers that a page of another origin may send."""
+_EXPOSED: Final = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "Digest",
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Repr-Digest",
+    "Retry-After",
+)
+"""Headers that such a page may read, beside those that any page may."""
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
-    "Access-Control-Allow-Headers": "authorization, content-type, scope",
+    "Access-Control-Allow-Headers": ", ".join(_ALLOWED),
     "Access-Control-Max-Age": "3600",
-    # Without it, a page of another origin can't read the name of a download.
-    "Access-Control-Expose-Headers": (
-        "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Digest, ETag, Repr-Digest,"
-        " Retry-After"
-    ),
+    "Access-Control-Expose-Headers": ", ".join(_EXPOSED),
 }
 _CORS_OF_ALL: Final = raw_headers(_CORS)
 _ORIGIN: Final = re.compile(r"https?://([^/:@\[\]]+)(?::[0-9]+)?")

@@ -56,7 +56,6 @@ class ProblemCode(StrEnum):
     QUOTE_NOT_READY = "quote-not-ready"
     QUOTE_FAILED = "quote-failed"
     NOTHING_TO_ORDER = "nothing-to-order"
-    LABEL_REFUSED = "label-refused"
     POSITION_GONE = "position-gone"
     UNKNOWN_ARCHIVE = "unknown-archive"
     NOTHING_AVAILABLE = "nothing-available"
@@ -68,6 +67,12 @@ class ProblemCode(StrEnum):
     QUOTA_USED_UP = "quota-used-up"
     INVALID_ORDER_TOKEN = "invalid-order-token"  # noqa: S105 - a code
     TOO_MANY_STREAMS = "too-many-streams"
+    MAINTENANCE = "maintenance"
+    LABEL_TOO_LONG = "label-too-long"
+    LABEL_IN_USE = "label-in-use"
+    IDEMPOTENCY_KEY_MALFORMED = "idempotency-key-malformed"
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    REQUEST_IN_PROGRESS = "request-in-progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +231,23 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "No file that you may order was found.",
         "Change the queries, or ask for the rights to the files.",
     ),
-    ProblemCode.LABEL_REFUSED: ProblemType(
+    ProblemCode.MAINTENANCE: ProblemType(
+        515,
+        "Maintenance",
+        "The project is in maintenance, in which nothing can be changed.",
+        "Send the request again when the maintenance has ended.",
+        retriable=True,
+    ),
+    ProblemCode.LABEL_TOO_LONG: ProblemType(
         422,
-        "Label refused",
-        "The label has more than 50 characters, or another order of yours has it.",
+        "Label too long",
+        "A label has at most 50 characters.",
+        "Shorten the label, or send none.",
+    ),
+    ProblemCode.LABEL_IN_USE: ProblemType(
+        422,
+        "Label in use",
+        "Another order of yours has this label.",
         "Choose another label, or none.",
     ),
     ProblemCode.POSITION_GONE: ProblemType(
@@ -301,10 +319,32 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Close one, wait as long as the header Retry-After says, or read GET /events.",
         retriable=True,
     ),
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED: ProblemType(
+        400,
+        "Idempotency key malformed",
+        "The header Idempotency-Key has one key of 1 to 255 visible ASCII characters, in quotes or without.",
+        "Send a new UUID as the key.",
+    ),
+    ProblemCode.IDEMPOTENCY_KEY_REUSED: ProblemType(
+        422,
+        "Idempotency key reused",
+        "You sent another request with this key before: its path, query or body differs.",
+        "Send a new key with each new request, and the same key only with the same request.",
+    ),
+    ProblemCode.REQUEST_IN_PROGRESS: ProblemType(
+        409,
+        "Request in progress",
+        "The first request with this key isn't answered yet.",
+        "Send the request again, with the same key, after the seconds of the header Retry-After.",
+        retriable=True,
+    ),
 }
 """The only codes that a response may have."""
 
-CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {429: ProblemCode.TOO_MANY_REQUESTS}
+CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {
+    429: ProblemCode.TOO_MANY_REQUESTS,
+    515: ProblemCode.MAINTENANCE,
+}
 """The codes of failures that the checks before an endpoint find."""
 
 

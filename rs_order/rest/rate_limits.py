@@ -7,12 +7,13 @@ and keep an entry, or a lock, for every caller that they have ever seen.
 import math
 import time
 from collections import Counter as Count
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final
 
 from cachetools import LRUCache
-from fastapi import Request
+from fastapi import Request, Response
 from prometheus_client import Counter
 
 from rs_order.contracts.platform_names import PUBLIC
@@ -87,6 +88,36 @@ class RequestRate:
         self._full_at[caller] = full_at
         return 0.0
 
+    def fields(self, caller: Hashable) -> dict[str, str]:
+        """Return the header fields that tell a caller how much of the rate they have left."""
+        missing = max(0.0, self._full_at.get(caller, 0.0) - self._now())
+        quota = math.floor(self._capacity / self._cost)
+        left = max(0, math.floor((self._capacity - missing) / self._cost))
+        return rate_fields("requests", quota, math.ceil(self._capacity), left, missing)
+
+
+def rate_fields(name: str, quota: int, window: int, left: int, seconds: float) -> dict[str, str]:
+    """Return the header fields of a rate (faces.md H-1), for information only.
+
+    Args:
+        name: of what is counted.
+        quota: how many are allowed in a window.
+        window: its seconds.
+        left: how many more are allowed now.
+        seconds: until all are allowed again.
+    """
+    return {
+        "RateLimit-Policy": f'"{name}";q={quota};w={window}',
+        "RateLimit": f'"{name}";r={left};t={math.ceil(seconds)}',
+    }
+
+
+def add_rate_fields(answer: Response, fields: Mapping[str, str]) -> None:
+    """Add the fields of another rate to those that an answer has."""
+    for name, value in fields.items():
+        present = answer.headers.get(name)
+        answer.headers[name] = f"{present}, {value}" if present else value
+
 
 class RequestLimits:
     """Limits the requests of users, and of peers, which are the platform's other services.
@@ -106,21 +137,26 @@ class RequestLimits:
         self._peers = RequestRate(per_peer, now=now) if per_peer else None
         self._statuses = RequestRate(_STATUS_PER_SECOND, now=now)
 
-    def check(self, request: Request, caller: Caller, resource: Resource, *, peer: bool) -> None:
-        """Count a request of a user, or of a ``peer``.
+    def check(
+        self, request: Request, caller: Caller, resource: Resource, *, peer: bool
+    ) -> dict[str, str]:
+        """Count a request of a user, or of a ``peer``. Return the header fields of its rate, if any.
 
         Raises:
             HttpError: 429, because the caller sent too many.
         """
         rate = self._peers if peer else self._users
         if rate is None or resource in _DOWNLOADS:
-            return
+            return {}
         name = _name(request, caller)
         if resource in _STATUS_DOCUMENTS and not self._statuses.wait((name, request.url.path)):
-            return
+            return {}
         if seconds := rate.wait(name):
             limit = "peer-requests" if peer else "user-requests"
-            raise _too_many(request, limit, "You sent too many requests", seconds)
+            raise _too_many(
+                request, limit, "You sent too many requests", seconds, rate.fields(name)
+            )
+        return rate.fields(name)
 
 
 def _name(request: Request, caller: Caller) -> Hashable:
@@ -160,9 +196,16 @@ class DownloadsAtOnce:
                 del self._under_way[user]
 
 
-def _too_many(request: Request, limit: str, reason: str, seconds: float) -> HttpError:
+def _too_many(
+    request: Request,
+    limit: str,
+    reason: str,
+    seconds: float,
+    fields: Mapping[str, str] = MappingProxyType({}),
+) -> HttpError:
     facts_of(request.scope)["limit"] = limit
     _limited.labels(limit).inc()
     wait = max(_SHORTEST_WAIT, math.ceil(seconds))
     text = f"{reason}. Try again in {wait} s."
-    return HttpError(429, "TOO_MANY_REQUESTS", text, headers={"Retry-After": str(wait)})
+    headers = {"Retry-After": str(wait), **fields}
+    return HttpError(429, "TOO_MANY_REQUESTS", text, headers=headers)

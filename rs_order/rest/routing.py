@@ -22,7 +22,14 @@ from rs_order.rest.access import (
     require_served_tenant,
 )
 from rs_order.rest.errors import HttpError, Messages
+from rs_order.rest.keyed_requests import (
+    KEY_HEADER,
+    KeyedAnswers,
+    documented_key,
+    with_key_responses,
+)
 from rs_order.rest.problems import answer_with_problems, documented_problem
+from rs_order.rest.rate_limits import add_rate_fields
 
 MAX_BODY: Final = 2**20
 """Largest JSON body in bytes. The largest one that peers send has some kilobytes."""
@@ -56,11 +63,27 @@ AuthorisedCaller = Annotated[Caller, Depends(_caller)]
 class Endpoints:
     """A router whose endpoints are resources."""
 
-    def __init__(self, access: Access, *, tag: str, problems: bool = False) -> None:
-        """``problems``: failures are problems with ``messages`` (faces.md C-3), not only messages."""
+    def __init__(
+        self,
+        access: Access,
+        *,
+        tag: str,
+        problems: bool = False,
+        keyed: KeyedAnswers | None = None,
+    ) -> None:
+        """Make an empty router.
+
+        Args:
+            access: the dependencies of the checks before each endpoint.
+            tag: groups the endpoints in the OpenAPI document.
+            problems: failures are problems with ``messages`` (faces.md C-3), not only messages.
+            keyed: answers requests with an ``Idempotency-Key``, for endpoints that create; None: they are
+                only described.
+        """
         self.router = APIRouter(tags=[tag])
         self._access = access
         self._problems = problems
+        self._keyed = keyed
 
     def serve(
         self,
@@ -73,6 +96,7 @@ class Endpoints:
         responses: Responses | None = None,
         documented: Documented | None = None,
         max_body: int = MAX_BODY,
+        creates: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function that serves a resource.
 
@@ -85,16 +109,32 @@ class Endpoints:
             responses: further failures, with a ``{"messages": …}`` body or a problem.
             documented: further responses with another body or none.
             max_body: the largest body in bytes. A larger one gets 413.
+            creates: it creates something each time, so an ``Idempotency-Key`` counts, and the answer has the
+                caller's rate (faces.md I-1, H-1).
         """
         used = verb or resource.verb
         failures = {**_common_responses(resource, used), **(responses or {})}
         if self._problems:
             failures.setdefault(400, "A parameter can't be read")
         described = _described(failures, documented or {}, model, success, problems=self._problems)
-        route = _protected_route(self._access, resource, max_body, problems=self._problems)
+        route = _protected_route(
+            self._access,
+            resource,
+            max_body,
+            keyed=self._keyed,
+            creates=creates,
+            problems=self._problems,
+        )
+        extra = {"parameters": [documented_key()]} if creates else None
+        if creates:
+            described = with_key_responses(described, success)
 
         def add(handler: Callable[..., Any]) -> Callable[..., Any]:
-            options = {"responses": described, "status_code": success}
+            options = {
+                "responses": described,
+                "status_code": success,
+                "openapi_extra": extra,
+            }
             self._add(handler, resource, used, route, _response_class(media_type), **options)
             return handler
 
@@ -127,7 +167,13 @@ def _response_class(media_type: str | None) -> type[Response]:
 
 
 def _protected_route(
-    access: Access, resource: Resource, max_body: int, *, problems: bool
+    access: Access,
+    resource: Resource,
+    max_body: int,
+    *,
+    keyed: KeyedAnswers | None,
+    creates: bool,
+    problems: bool,
 ) -> type[APIRoute]:
     class ProtectedRoute(APIRoute):
         """Rejects callers that may not use the resource, and bodies that the endpoint can't read."""
@@ -140,7 +186,7 @@ def _protected_route(
                 if problems:
                     answer_with_problems(request.scope)
                 caller = authenticate(request, access)
-                require_allowed_rate(request, access, caller, resource)
+                rate = require_allowed_rate(request, access, caller, resource)
                 if resource.of_tenant:
                     await require_served_tenant(access, caller)
                 await require_allowed_address(request, access, caller)
@@ -149,7 +195,15 @@ def _protected_route(
                 request.state.caller = caller
                 if media_type is not None:
                     require_media_type(request, media_type)
-                return await handle(limited(request, max_body))
+                request = limited(request, max_body)
+                if not creates:
+                    return await handle(request)
+                if keyed is not None and KEY_HEADER in request.headers:
+                    answer = await keyed.answer(request, caller, resource, handle)
+                else:
+                    answer = await handle(request)
+                add_rate_fields(answer, rate)
+                return answer
 
             return protected
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from rs_order.domain.ids import Tenant
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.quotes import QuoteId
 from rs_order.domain.retry import Backoff
 from rs_order.domain.selection import Basket
@@ -23,6 +23,8 @@ from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
 from rs_order.store.events import EventWriter
 from rs_order.store.holds import Holds
+from rs_order.store.keyed_requests import KeyedRequests
+from rs_order.store.order_views import OrderView, load_views
 from rs_order.store.orders import Orders
 from rs_order.store.outbox import Leases, Messages, OutgoingMessage
 from rs_order.store.periodic_runs import PeriodicRuns
@@ -90,6 +92,7 @@ class UnitOfWork:
         self.holds = Holds(connection, tenant)
         self.shares = Shares(connection, tenant)
         self.quotes = Quotes(connection, tenant)
+        self.keyed_requests = KeyedRequests(connection)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)
@@ -103,6 +106,11 @@ class UnitOfWork:
     async def purge_audit(self, days: int, limit: int) -> int:
         """Delete the oldest entries of all tenants that are past their retention. Return their number."""
         return await audit.purge(self._connection, days, limit)
+
+    async def order_view(self, order_id: OrderId) -> OrderView:
+        """Return the view of an order that this unit of work has created."""
+        (view,) = await load_views(self._connection, [order_id])
+        return view
 
     async def settings(self) -> TenantSettings:
         """Return the tenant's settings. One that was never set has its default."""

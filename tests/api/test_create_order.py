@@ -49,6 +49,37 @@ async def test_a_basket_becomes_an_order(here: Platform) -> None:
     assert stored["correlation_id"].startswith("auto-correlation-id-")
 
 
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "minimal"}], ids=["", "with a key"])
+async def test_less_may_be_preferred(key: dict[str, str], here: Platform) -> None:
+    """faces.md H-2: 201 without a body; its address says which order it is."""
+    jane = new_user(here)
+    await put_basket(here, jane, EVE_01)
+    async with here.client(jane) as client:
+        answer = await client.post(
+            "/user/orders", json={}, headers={"Prefer": "return=minimal", **key}
+        )
+        order = await client.get(answer.headers["Location"])
+
+    assert (answer.status_code, answer.content) == (201, b"")
+    assert answer.headers["Preference-Applied"] == "return=minimal"
+    assert order.json()["content"]["owner"] == jane
+
+
+async def test_the_rate_of_the_caller_is_told(here: Platform) -> None:
+    """faces.md H-1: on what creates, and not on others. Administrators have no limit."""
+    jane = new_user(here)
+    await put_basket(here, jane, EVE_01)
+    created = await create(here, jane)
+    by_administrator = await create(here, jane, role="PROJECT_ADMIN")
+    async with here.client(jane) as client:
+        read = await client.get(created.headers["Location"])
+
+    assert created.headers["RateLimit-Policy"] == '"requests";q=500;w=10'
+    assert re.fullmatch(r'"requests";r=4\d\d;t=\d+', created.headers["RateLimit"])
+    assert "RateLimit" not in by_administrator.headers
+    assert "RateLimit" not in read.headers
+
+
 async def test_the_basket_is_taken_from_its_user_and_kept_with_the_order(here: Platform) -> None:
     """B16: the order owns it now, and a write based on an earlier read of it conflicts."""
     jane = new_user(here)

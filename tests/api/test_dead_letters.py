@@ -117,6 +117,10 @@ async def test_all_that_match_are_discarded_for_a_reason(here: Platform) -> None
     ]
     assert [one.status_code for one in rejected] == [422, 400]
     assert started.status_code == 202
+    assert started.headers["Location"].endswith(
+        f"/dead-letters/runs/{started.json()['content']['id']}"
+    )
+    assert started.headers["Retry-After"] == "5"  # faces.md H-3
     assert (progress["total"], progress["done"], progress["left"]) == (2, 2, 0)
     assert (cancelled.json()["content"]["state"], hidden.status_code) == ("done", 404)
     assert (shown["state"], shown["changedBy"], shown["because"]) == (

@@ -186,9 +186,12 @@ async def test_both_mounts_and_their_links(
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
-    "Access-Control-Allow-Headers": "authorization, content-type, scope",
+    "Access-Control-Allow-Headers": "authorization, content-type, scope, idempotency-key, if-match, "
+    "if-none-match, if-range, prefer, range",
     "Access-Control-Max-Age": "3600",
-    "Access-Control-Expose-Headers": "Content-Disposition, Content-Length, ETag, Retry-After",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, "
+    "Digest, ETag, Idempotent-Replayed, Location, Preference-Applied, "
+    "RateLimit, RateLimit-Policy, Repr-Digest, Retry-After",
 }
 SAFETY = {
     "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",

@@ -101,7 +101,7 @@ async def test_a_quote_of_the_basket(here: Platform) -> None:
     assert order["href"] == f"{here.url}/user/orders"
     assert created.status_code == 201
     assert created.json()["content"]["label"] == "quoted"
-    assert problem_of(taken) == (422, "label-refused", False)
+    assert problem_of(taken) == (422, "label-in-use", False)
     assert await ordered(here, created.json()["content"]["id"]) == quoted(made)
     assert made["files"] > 1
     assert await here.rows("select from basket where owner = $1 and order_id is null", jane)

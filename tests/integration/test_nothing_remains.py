@@ -100,6 +100,23 @@ async def test_w41_a_request_that_is_being_replayed_is_not_purged(
     assert await _ids(app, "order_request") == ["old"]
 
 
+async def test_w41_keyed_requests_are_purged_with_the_inbox(app: AppHarness) -> None:
+    """Answered or not: after the retention, their repetition is a new request (faces.md I-8)."""
+    for key, days in (("old", 8), ("abandoned", 8), ("new", 6)):
+        await app.rows(
+            "insert into keyed_request (owner, endpoint, key, fingerprint, created_at, claimed_at)"
+            " values ('jane', 'POST /orders', $1, '', $2, $2)",
+            key,
+            NOW - timedelta(days=days),
+        )
+    await app.rows(
+        "update keyed_request set status = 201, headers = '{}', body = '' where key <> 'abandoned'"
+    )
+    await app.do({"step": PurgeInboxStep.name, "round": 1})
+
+    assert await app.rows("select key from keyed_request") == [{"key": "new"}]
+
+
 async def test_w41_the_inbox_is_purged_every_hour(app: AppHarness) -> None:
     """A run writes the step of the next one in its commit. The same run again writes nothing."""
     for _ in range(2):

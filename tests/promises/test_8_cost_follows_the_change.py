@@ -169,6 +169,7 @@ BIG_TABLES = frozenset(
         "dataset_task",
         "basket",
         "mail",
+        "keyed_request",
         "quote",
         "event",
         "capacity_claim",
@@ -218,6 +219,10 @@ from generate_series(1, {orders}) n, lateral (
 insert into event (position, event_id, order_id, ordinal, owner, type, body, created_at)
 select n, gen_random_uuid(), n, 1, 'user' || n % 200, 'order.done', '{{}}', now()
 from generate_series(1, 20000) n;
+insert into keyed_request (owner, endpoint, key, fingerprint, created_at, claimed_at, status, headers, body)
+select 'user' || n % 200, 'POST /user/orders', 'key ' || n, '', now() - n * interval '1 minute', now(), 201,
+       '{{}}', ''
+from generate_series(1, {orders}) n;
 insert into joined_file (sub_order_id, checksum, asked_by, asks_longer)
 select id, md5(id || '/' || n), id + 1, false from sub_order, generate_series(1, {files}) n;
 insert into order_request (correlation_id, fingerprint, body)
@@ -318,6 +323,15 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "has_process", (2,)),
     ("orders", "remove", (2,)),
     ("orders", "copy_selections", (2, 3)),
+    (
+        "keyed_requests",
+        "claim",
+        ("user1", "POST /user/orders", "key 1", "", datetime.now(UTC), datetime.now(UTC)),
+    ),
+    ("keyed_requests", "find", ("user1", "POST /user/orders", "key 1")),
+    ("keyed_requests", "finish", (1, 1, 201, "{}", "", 1)),
+    ("keyed_requests", "release", (1, 1)),
+    ("keyed_requests", "purge", (datetime.now(UTC), 5000)),
     ("quotes", "limits", ("user1", datetime.now(UTC))),
     ("quotes", "find", (2,)),
     ("quotes", "awaited", (["a" * 32, "b" * 32],)),

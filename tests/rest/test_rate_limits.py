@@ -51,6 +51,39 @@ def test_unused_requests_add_up_to_ten_seconds_worth() -> None:
     assert sum(rate.wait("a") == 0 for _ in range(100)) == 40
 
 
+def test_a_caller_learns_how_much_is_left() -> None:
+    """faces.md H-1: the quota and its window, the rest, and the seconds until the quota is whole."""
+    clock = Seconds()
+    rate = RequestRate(4, now=clock)
+    before = rate.fields("a")["RateLimit"]
+    rate.wait("a")
+    after_one = rate.fields("a")
+    for _ in range(50):
+        rate.wait("a")
+
+    assert before == '"requests";r=40;t=0'
+    assert after_one == {
+        "RateLimit-Policy": '"requests";q=40;w=10',
+        "RateLimit": '"requests";r=39;t=1',
+    }
+    assert rate.fields("a")["RateLimit"] == '"requests";r=0;t=10'
+    assert RequestRate(0.05, now=clock).fields("a")["RateLimit-Policy"] == '"requests";q=1;w=20'
+
+
+def test_a_429_tells_the_rate(access: Access) -> None:
+    limited = replace(access, limits=RequestLimits(per_user=1, now=Seconds()))
+    for _ in range(10):
+        require_allowed_rate(request_of(), limited, user(), GET_BASKET)
+    with pytest.raises(HttpError) as rejected:
+        require_allowed_rate(request_of(), limited, user(), GET_BASKET)
+
+    assert rejected.value.headers == {
+        "Retry-After": "5",
+        "RateLimit-Policy": '"requests";q=10;w=10',
+        "RateLimit": '"requests";r=0;t=10',
+    }
+
+
 def test_the_memory_is_bounded() -> None:
     """The caller who hasn't called for the longest time is forgotten, and begins anew."""
     rate = RequestRate(1, callers=2, now=Seconds())
