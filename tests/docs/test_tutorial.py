@@ -159,7 +159,7 @@ async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: P
 
     assert code == 0, lines
     eve = content_of_dataset("SDO_EVE")
-    for folder in ("tools", "tools/wget"):
+    for folder in ("tools", "tools/aria2", "tools/wget"):
         for name in ("eve_01.txt", "eve_02.txt"):
             content = (tmp_path / folder / name).read_bytes()
             assert hashlib.md5(content, usedforsecurity=False).hexdigest() == eve[name]
