@@ -1,8 +1,9 @@
 """The cases of the demo as data: an order request, the result that it must have, and its outcome."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ from rs_order.demo.product_selection import Selection, Split, largest_selection,
 
 DEFAULT_SUB_ORDER_BYTES = 100 * 1024 * 1024
 """For an archive that has no order of several sub-orders."""
+CURL = "curl"
+"""Goes on with a download that was cut."""
 ALL_KINDS = ("RAWDATA", "QUICKLOOK")
 
 
@@ -60,6 +63,8 @@ class Case:
     name_pattern: str | None = None
     size_limit: int | None = None
     user_is_known: bool = True
+    is_cut: bool = False
+    """The download is cut in the middle, and curl goes on."""
 
 
 @dataclass(slots=True)
@@ -109,6 +114,7 @@ def plan_for(archive: Archive) -> Plan:
         "several sub-orders": lambda _: _several(split),
         "two users": lambda archive: _two_users(archive, split),
         "online": _online,
+        "cut and resumed": lambda archive: _cut(archive, split),
         "external": _external,
         "quicklooks": _quicklooks,
         "name pattern": _name_pattern,
@@ -126,6 +132,7 @@ def plan_for(archive: Archive) -> Plan:
 _WHY_SKIPPED: Mapping[str, str] = {
     "nearline": "no product of the archive is on tape",
     "online": "no product of the archive is on disk",
+    "cut and resumed": "no product of the archive is on tape, or curl is missing",
     "external": "no product of the archive is external",
     "quicklooks": "no dataset has quicklooks beside raw data",
     "name pattern": "no dataset has files of different names",
@@ -149,6 +156,14 @@ def _nearline(archive: Archive, split: Split | None) -> Case | None:
 def _online(archive: Archive) -> Case | None:
     chosen = largest_selection(archive, _stored_at("online"))
     return chosen and Case("online", f"{chosen}, on disk", chosen.query, _delivery(chosen))
+
+
+def _cut(archive: Archive, split: Split | None) -> Case | None:
+    ordered = _nearline(archive, split)
+    if ordered is None or shutil.which(CURL) is None:
+        return None
+    story = f"{ordered.story}, in an archive whose download is cut in the middle"
+    return replace(ordered, name="cut and resumed", story=story, is_cut=True)
 
 
 def _external(archive: Archive) -> Case | None:

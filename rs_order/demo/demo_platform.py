@@ -17,6 +17,7 @@ from rs_order.demo.order_client import OrderClient
 from rs_order.demo.progress_client import ProgressClient
 from rs_order.demo.report import Report
 from rs_order.demo.restore_history import write_history
+from rs_order.demo.resumed_download import ArchiveDownloader
 from rs_order.demo.servers.lifecycle import Servers, running_servers
 from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.user_tokens import UserTokens
@@ -82,6 +83,7 @@ class Platform:
     service: CommandProcess
     orders: OrderClient
     zips: ZipDownloader
+    archives: ArchiveDownloader
     progress: ProgressClient
     sandbox: SandboxControl
 
@@ -149,6 +151,7 @@ async def running_platform(
             service,
             orders,
             ZipDownloader(client, folder, tokens),
+            ArchiveDownloader(client, folder, tokens),
             ProgressClient(client, addresses.service, tokens),
             SandboxControl(client, addresses.sandbox),
         )

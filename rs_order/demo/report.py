@@ -16,6 +16,7 @@ from rich.text import Text
 from rs_order.demo.cases import Case, Outcome, Skipped
 from rs_order.demo.order_client import TimedResponse, response_line
 from rs_order.demo.progress_client import OrderProgress
+from rs_order.demo.resumed_download import Resumed
 
 KIBI = 1024
 
@@ -110,6 +111,14 @@ class Report:
             f"  downloaded and read a zip with {_counted_files(files)}, {_size_of(size)}, "
             f"in {seconds:.2f} s"
         )
+
+    def resumed(self, download: Resumed) -> None:
+        """Print where a download was cut, and the checksums with and without the cut."""
+        self.line(
+            f"  cut after {_size_of(download.cut_at)} of {_size_of(download.length)}, and resumed with curl"
+        )
+        self.line(f"  SHA-256 of the resumed archive  {download.sha256}")
+        self.line(f"  SHA-256 of an uncut download    {download.sha256_uncut}")
 
     def end(self, outcome: Outcome) -> None:
         for problem in outcome.problems:

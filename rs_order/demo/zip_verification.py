@@ -69,7 +69,7 @@ class ZipDownloader:
         try:
             if not await self._fetch(link, user, path, advance):
                 return []
-            return await asyncio.to_thread(_entries, path)  # computes checksums
+            return await asyncio.to_thread(entries_of, path)  # computes checksums
         except httpx.HTTPError as error:
             raise DownloadFailed(f"{link}: {error or type(error).__name__}") from error
         except zipfile.BadZipFile as error:
@@ -118,7 +118,8 @@ def differences(expected: Mapping[str, File], entries: Sequence[Entry]) -> list[
     ]
 
 
-def _entries(path: Path) -> list[Entry]:
+def entries_of(path: Path) -> list[Entry]:
+    """Return the files in a zip. Raises ``BadZipFile`` if it is none."""
     with zipfile.ZipFile(path) as archive:
         return [_entry(archive, info) for info in archive.infolist()]
 

@@ -16,6 +16,7 @@ ALL_CASES = [
     "several sub-orders",
     "two users",
     "online",
+    "cut and resumed",
     "external",
     "quicklooks",
     "name pattern",

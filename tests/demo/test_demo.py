@@ -82,7 +82,7 @@ async def test_demo_passes(servers: Servers, temporary: Path, archive: Path) -> 
     assert "nearline: 1 product of A, on tape" in out
     assert "1 file, exactly as in the manifest, with the right MD5" in out
     assert "external: skipped, because no product of the archive is external" in out
-    assert "All 4 cases passed, 7 skipped" in out
+    assert "All 5 cases passed, 7 skipped" in out
     await _assert_nothing_left(servers, temporary)
 
 
