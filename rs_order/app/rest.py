@@ -188,7 +188,7 @@ def rest_services(
     keyed = KeyedAnswers(shared.store, shared.clock)
     return RestServices(
         access=_access(shared, tokens, maintenance),
-        archives=_archive_services(application, pool, downloads.at_once),
+        archives=_archive_services(application, pool, downloads.at_once, keyed),
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
@@ -244,7 +244,7 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
 
 
 def _archive_services(
-    application: Application, pool: Pool, at_once: DownloadsAtOnce
+    application: Application, pool: Pool, at_once: DownloadsAtOnce, keyed: KeyedAnswers
 ) -> ArchiveServices:
     shared, downloads, archives = application.shared, StoredDownloads(pool), Archives(pool)
     return ArchiveServices(
@@ -259,6 +259,7 @@ def _archive_services(
         ),
         order_tokens=shared.order_tokens,
         at_once=at_once,
+        keyed=keyed,
     )
 
 

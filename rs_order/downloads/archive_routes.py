@@ -35,6 +35,7 @@ from rs_order.rest.access import Access, may_see_orders_of
 from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.answers import json_answer
 from rs_order.rest.errors import Problem
+from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.problems import ProblemCode, problem_answer
@@ -89,10 +90,12 @@ class ArchiveServices:
     deliveries: ArchiveDeliveries
     order_tokens: OrderTokens
     at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
+    keyed: KeyedAnswers | None = None
+    """Answers requests with an ``Idempotency-Key``; None: they are only described."""
 
 
 def archives_router(access: Access, services: ArchiveServices) -> APIRouter:
-    endpoints = Endpoints(access, tag="downloads", problems=True)
+    endpoints = Endpoints(access, tag="downloads", problems=True, keyed=services.keyed)
     _serve_making(endpoints, access, services)
     _serve_bytes(endpoints, access, services)
     return endpoints.router
@@ -110,6 +113,7 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
             409: "The order has no file to download now (`nothing-available`), or its files can't be in an "
             "archive (`cannot-be-archived`)",
         },
+        creates=True,
     )
     async def make_archive(
         request: Request,

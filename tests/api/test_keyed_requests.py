@@ -217,6 +217,16 @@ async def test_that_there_is_no_basket_is_kept(here: Platform) -> None:
     assert (again.status_code, again.content, is_replayed(again)) == (204, b"", True)
 
 
+async def test_a_rejected_archive_is_rejected_again(here: Platform) -> None:
+    """Making an archive takes a key, too, and 409 is one of the answers that are kept (I-7)."""
+    jane = new_user(here)
+    path = f"{ORDERS}/{await given_order(here, jane, 'DONE')}/archives"
+    first, again = [await post(here, jane, path, {"format": "zip"}) for _ in range(2)]
+
+    assert problem_of(first) == problem_of(again) == (409, "nothing-available")
+    assert (is_replayed(first), is_replayed(again)) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

@@ -107,6 +107,25 @@ with step as materialized (
            or (status = 'DONE' and error_files + processing_error_files > 0)
            or (status = 'FAILED' and available_files + downloaded_files + download_error_files > 0))
     union all
+    -- events
+    select 'the events of an order aren''t numbered 1, 2, 3 …', coalesce(orders.id, told.order_id)
+    from orders
+    full join (
+        select order_id, count(*) as number, max(ordinal) as last from event group by order_id
+    ) as told on told.order_id = orders.id
+    where coalesce(told.number, 0) <> coalesce(told.last, 0)
+       or (orders.id is not null and orders.events <> coalesce(told.number, 0))
+    union all
+    select 'an order doesn''t have one event of its end for each final status', line.order_id
+    from history line
+    left join (
+        select order_id, count(*) as number from event
+        where type in ('order.done', 'order.done_with_warning', 'order.failed') group by order_id
+    ) as told on told.order_id = line.order_id
+    where line.sub_order_id is null and line.after in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
+    group by line.order_id, told.number
+    having count(*) <> coalesce(told.number, 0)
+    union all
     select 'a READY sub-order has no pending files', one.id
     from sub_order one
     join whole as alive on alive.id = one.order_id
