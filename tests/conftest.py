@@ -4,6 +4,7 @@ Each test gets its own database and virtual hosts on them, which takes milliseco
 Tests that stop or restart a server use ``own_database`` or ``own_broker``.
 """
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -35,9 +36,14 @@ structlog.configure(
     processors=[
         *structlog.get_config()["processors"][:-1],
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
+    ],
+    logger_factory=structlog.PrintLoggerFactory(sys.__stdout__),
 )
-"""Plain stack traces. Those with all local variables take so long that connections to the broker break."""
+"""Plain stack traces. Those with all local variables take so long that connections to the broker break.
+
+The output is that of the process. A command that a test runs in this process has one of its own, which is
+closed when it ends; a service that logs to it at that moment would end, too.
+"""
 
 _WITHOUT_GIVEN_SERVERS = ThisMachine(environment={})
 """Ignores the URLs of given servers: a test must not stop a server that isn't its own."""

@@ -115,7 +115,7 @@ def _serve_lists(endpoints: Endpoints, access: Access, services: DownloadService
 
 def _serve_metalinks(endpoints: Endpoints, access: Access, services: DownloadServices) -> None:
     @endpoints.serve(GET_METALINK_4, responses=_OF_OWNER, documented=_METALINK)
-    async def get_metalink_4(  # noqa: PLR0917 - FastAPI passes them by name
+    async def get_metalink_four(  # noqa: PLR0917 - FastAPI passes them by name
         request: Request,
         caller: AuthorisedCaller,
         order_id: OrderIdInPath,
@@ -132,7 +132,7 @@ def _serve_metalinks(endpoints: Endpoints, access: Access, services: DownloadSer
         return await _metalink_4(services, caller, order, layout, available)
 
     @endpoints.serve(GET_PUBLIC_METALINK_4, responses=_WITH_TOKEN, documented=_METALINK)
-    async def get_public_metalink_4(  # noqa: PLR0917 - FastAPI passes them by name
+    async def get_public_metalink_four(  # noqa: PLR0917 - FastAPI passes them by name
         request: Request,
         caller: AuthorisedCaller,
         order_id: OrderIdInPath,

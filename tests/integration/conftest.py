@@ -25,6 +25,14 @@ async def migrated_url(migrated_databases: MigratedDatabases) -> AsyncIterator[s
 
 
 @pytest.fixture
+def commands_here(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands run in this process, on the migrated database, without changing where it logs."""
+    monkeypatch.setenv("RS_ORDER_DATABASE_URL", migrated_url)
+    monkeypatch.setenv("RS_ORDER_JWT_KEY_HS512", "k" * 64)
+    monkeypatch.setattr("rs_order.cli.terminal.configure_command_logs", lambda _: None)
+
+
+@pytest.fixture
 async def pool(migrated_url: str) -> AsyncIterator[Pool]:
     """Open the pool of one process."""
     async with await open_pool(migrated_url, size=10) as opened:

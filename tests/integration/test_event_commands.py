@@ -1,11 +1,10 @@
 """``rs-order events``, run within the process of the tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import orjson
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from rs_order.cli import app as commands
@@ -18,13 +17,8 @@ Command = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-async def events(
-    app: AppHarness, migrated_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Command]:
-    """Yield a function that runs the command. Two orders exist; the first one was paused."""
-    monkeypatch.setenv("RS_ORDER_DATABASE_URL", migrated_url)
-    monkeypatch.setenv("RS_ORDER_JWT_KEY_HS512", "k" * 64)
-    before = structlog.get_config()
+async def events(app: AppHarness, commands_here: None) -> Command:
+    """Return a function that runs the command. Two orders exist; the first one was paused."""
     first = await app.order("a")
     await app.order("b")
     await app.actions.pause(JANE, first)
@@ -33,8 +27,7 @@ async def events(
         words = ("events", "--tenant", TENANT, *arguments)
         return await asyncio.to_thread(CliRunner().invoke, commands, words)
 
-    yield run
-    structlog.configure(**before)
+    return run
 
 
 async def test_what_happened(events: Command) -> None:

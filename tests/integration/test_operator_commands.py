@@ -5,11 +5,10 @@ import csv
 import getpass
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from rs_order.cli import app
@@ -26,17 +25,13 @@ Command = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-async def command(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Command]:
-    """Yield a function that runs a command on the migrated database."""
-    monkeypatch.setenv("RS_ORDER_DATABASE_URL", migrated_url)
-    monkeypatch.setenv("RS_ORDER_JWT_KEY_HS512", "k" * 64)
-    before = structlog.get_config()
+def command(commands_here: None) -> Command:
+    """Return a function that runs a command on the migrated database."""
 
     async def run(*arguments: str, answer: str | None = None) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, app, arguments, input=answer)
 
-    yield run
-    structlog.configure(**before)
+    return run
 
 
 async def test_orders_are_listed_shown_and_cancelled(command: Command, rows: TenantRows) -> None:

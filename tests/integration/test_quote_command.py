@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from rs_order.cli import app as commands
@@ -20,13 +19,8 @@ ASKED = ("--tenant", TENANT, "--user", OWNER)
 
 
 @pytest.fixture
-async def quote(
-    app: AppHarness, migrated_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Command]:
-    """Yield a function that runs the command, and the step that it writes."""
-    monkeypatch.setenv("RS_ORDER_DATABASE_URL", migrated_url)
-    monkeypatch.setenv("RS_ORDER_JWT_KEY_HS512", "k" * 64)
-    before = structlog.get_config()
+def quote(app: AppHarness, commands_here: None) -> Command:
+    """Return a function that runs the command, and the step that it writes."""
 
     async def run(*arguments: str, made: bool = True) -> Result:
         arguments = ("quote", *ASKED, *arguments)
@@ -37,8 +31,7 @@ async def quote(
             await app.run(MakeQuoteStep)
         return await running
 
-    yield run
-    structlog.configure(**before)
+    return run
 
 
 async def test_a_quote_is_shown(app: AppHarness, quote: Command) -> None:

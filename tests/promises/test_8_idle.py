@@ -19,6 +19,7 @@ RECONCILER_IS_IDLE = """
 
 Between two slices the outbox has no step of a run. Therefore the step of the next run must be there.
 """
+EVENTS_ARE_NUMBERED = "count(*) = count(position) from event"
 RELAY_CHECKS = 2
 """The relay's checks are up to six seconds apart, so everything that runs each second has run by then."""
 _WAITING_FOR_TABLES = """
@@ -51,6 +52,7 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
         await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
         await until(database_url, ALL_MESSAGES_SENT)
         await until(database_url, RECONCILER_IS_IDLE)
+        await until(database_url, EVENTS_ARE_NUMBERED)
         await platform.sandbox.wait_for_restore(SUB_ORDERS)
         tables = {
             row["name"]
