@@ -3,9 +3,10 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -210,11 +211,19 @@ async def test_token_in_the_address(
     assert bearer() not in str(lines)
 
 
-async def logged(lines: Sequence[object], count: int = 1) -> None:
-    """Wait for this number of log lines. The last one is written after the client has its response."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while len(lines) < count:  # noqa: ASYNC110 - a list has no event
-            await asyncio.sleep(0)
+async def lines_of_requests(
+    lines: Sequence[Mapping[str, Any]], count: int = 1
+) -> list[Mapping[str, Any]]:
+    """Return the log lines about requests once there are so many. Other services of the process log, too.
+
+    The last one is written after the client has its response.
+    """
+
+    def found() -> list[Mapping[str, Any]]:
+        return [line for line in lines if line["event"] in {"request", "request-failed"}]
+
+    await eventually(lambda: len(found()) >= count, f"{count} log lines about requests")
+    return found()
 
 
 async def test_one_line_per_request(
@@ -224,11 +233,9 @@ async def test_one_line_per_request(
     downloadable.add("a")
     with capture_logs() as lines:
         answer = await api.get(PATH)
-        of_requests = await eventually(
-            lambda: [line for line in lines if line["event"] == "request"], "the line"
-        )
+        (found,) = await lines_of_requests(lines)
 
-    (line,) = of_requests
+    line = dict(found)
     assert line.pop("ms") >= 0
     assert {
         "event": "request",
@@ -276,11 +283,11 @@ async def test_client_that_disconnects_during_the_download(
             async for _ in answer.aiter_raw():
                 break
         await asyncio.wait_for(endless.closed.wait(), WAIT_SECONDS)
-        await logged(lines)
+        (line,) = await lines_of_requests(lines)
 
     assert downloadable.order.settlements == []
     assert downloadable.sources.open_now == 0
-    assert (lines[0]["complete"], lines[0]["status"]) == (False, 200)
+    assert (line["complete"], line["status"]) == (False, 200)
 
 
 async def test_client_that_disconnects_while_the_source_sends_nothing(
@@ -318,10 +325,10 @@ async def test_a_defect_during_the_download_aborts_the_response(
     with capture_logs() as lines:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.get(PATH)
-        await logged(lines, 2)
+        found = await lines_of_requests(lines, 2)
 
     assert downloadable.order.settlements == []
-    assert [line["event"] for line in lines] == ["request-failed", "request"]
+    assert [line["event"] for line in found] == ["request-failed", "request"]
 
 
 async def test_order_that_is_deleted_during_the_download_aborts_the_response(
@@ -345,13 +352,13 @@ async def test_order_that_is_deleted_during_the_download_aborts_the_response(
         with capture_logs() as lines:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get(url + PATH, headers=headers)
-            await logged(lines, 1)
+            found = await lines_of_requests(lines)
         await anext(urls, None)
 
     assert downloadable.order.settlements == []
     assert downloadable.sources.open_now == 0
-    assert [line["event"] for line in lines] == ["request"]
-    assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
+    assert [line["event"] for line in found] == ["request"]
+    assert (found[0]["complete"], found[0]["reason"]) == (False, "order-gone")
 
 
 async def test_a_database_that_fails_during_the_download_cuts_the_response(
