@@ -91,7 +91,7 @@ class ArchiveDeliveries:
 
 
 class _Sent:
-    """What was sent of a part, and not recorded yet."""
+    """The bytes of a part that were sent and aren't recorded yet."""
 
     def __init__(self, start: int) -> None:
         self._start = self._end = start

@@ -43,7 +43,7 @@ class MetalinkVersion(StrEnum):
     """The versions of the format."""
 
     V3 = "3"
-    """That of REGARDS, which its download tool reads."""
+    """The version that REGARDS writes and its download tool reads."""
     V4 = "4"
     """RFC 5854."""
 

@@ -154,7 +154,7 @@ def _known(report: ZipReport) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class WantedMetalink:
-    """What a request for a metalink asks for."""
+    """The metalink that a request asks for."""
 
     version: Annotated[
         MetalinkVersion | None,

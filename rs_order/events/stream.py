@@ -77,7 +77,7 @@ class EventStreamResponse(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """What one client hears."""
+    """The stream of events for one client."""
 
     feed: EventFeed
     tenant: Tenant

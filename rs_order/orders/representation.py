@@ -62,7 +62,7 @@ class NewOrderAnswer:
 
     @property
     def with_order(self) -> WithOrder | None:
-        """What else the commit of the order does."""
+        """Further writes in the commit of the order."""
         return self._work.with_order(self._in_commit) if self._work else None
 
     async def answer(self, views: OrderViews, order_id: OrderId) -> Response:
