@@ -22,6 +22,8 @@ from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
 from rs_order.events.stream import OpenStreams
+from rs_order.events.subscription_routes import SubscriptionServices, subscriptions_router
+from rs_order.events.subscriptions import ManageSubscriptions
 from rs_order.holds.routes import HoldServices, holds_router
 from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
@@ -51,6 +53,7 @@ from rs_order.store.file_views import FileViews
 from rs_order.store.holds import HoldViews
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
+from rs_order.store.subscriptions import SubscriptionViews
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.tenants.data_source import data_source_router
 from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
@@ -91,6 +94,7 @@ class RestServices:
     orders: OrderServices
     quotes: QuoteServices
     shares: ManageShares
+    subscriptions: SubscriptionServices
     tenants: TenantServices
     settings: RestSettings
 
@@ -131,6 +135,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         calibration_router(access, services.calibration),
         quotes_router(access, services.quotes),
         events_router(access, services.events),
+        subscriptions_router(access, services.subscriptions),
         actions_router(access, services.actions, orders.views, orders.keyed),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
@@ -169,6 +174,7 @@ def absent_services(**given: Any) -> RestServices:
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
         "quotes": _absent(QuoteServices),
+        "subscriptions": _absent(SubscriptionServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
     }
@@ -212,6 +218,13 @@ def rest_services(
         ),
         quotes=_quote_services(application, keyed),
         shares=application.shares,
+        subscriptions=SubscriptionServices(
+            ManageSubscriptions(shared.store, shared.clock),
+            SubscriptionViews(pool),
+            shared.events.log,
+            shared.events.feed,
+            keyed,
+        ),
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
     )

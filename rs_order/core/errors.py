@@ -8,6 +8,7 @@ UseCaseRejected
 │   ├── UnknownDeadLetter  no dead letter has this id
 │   ├── UnknownHold        no hold has this id
 │   ├── UnknownQuote       the user has no quote with this id
+│   ├── UnknownSubscription  the user has no subscription with this id
 │   └── NothingToHold      the user or the order to be held doesn't exist
 ├── ForbiddenToCaller      it belongs to another user
 ├── EmptyBasket            the basket is empty or doesn't exist
@@ -27,6 +28,7 @@ UseCaseRejected
 ├── QuoteRejected          a quote can't be made, or can't be ordered
 │   ├── TooManyQuotes      a user or a tenant has too many
 │   └── QuoteChanged       its selection has changed
+├── TooManySubscriptions   a user or a tenant has too many
 ├── ActionRejected         the order's status, or the caller's role, doesn't allow the action
 └── DeadLetterRejected     a dead letter can't be replayed or discarded
 """
@@ -34,6 +36,7 @@ UseCaseRejected
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from rs_order.domain.holds import HeldThing
 from rs_order.domain.tallies import FileTotals
@@ -76,6 +79,17 @@ class UnknownQuote(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"You have no quote {name}; quotes are kept for a day. Quote again.")
+
+
+class UnknownSubscription(NotFound):
+    """The caller has no subscription with this id; others may have it."""
+
+    code = "unknown-subscription"
+
+    def __init__(self, subscription_id: UUID) -> None:
+        super().__init__(
+            f"You have no subscription {subscription_id}. GET /subscriptions lists yours."
+        )
 
 
 class NothingToHold(NotFound):
@@ -220,6 +234,12 @@ class QuoteChanged(QuoteRejected):
             f"({now.bytes} bytes). Quote again.",
             code="quote-changed",
         )
+
+
+class TooManySubscriptions(UseCaseRejected):
+    """A user has 20 subscriptions, or a tenant 500."""
+
+    code = "too-many-subscriptions"
 
 
 class ActionRejected(UseCaseRejected):

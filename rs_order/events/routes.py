@@ -1,6 +1,5 @@
 """The endpoints of the log of events (faces.md 4.5)."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -11,8 +10,9 @@ from rs_order.contracts.event_bodies import EVENTS, EventDto, data_schema
 from rs_order.contracts.wire import INT64
 from rs_order.domain.events import types_of
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.ids import OrderId
 from rs_order.events.feed import EventFeed
+from rs_order.events.reading import LogReader, events_answer
 from rs_order.events.stream import (
     HEADERS,
     EventStream,
@@ -29,11 +29,10 @@ from rs_order.rest.middleware import is_head
 from rs_order.rest.problems import ProblemCode
 from rs_order.rest.resources import GET_EVENT_SCHEMA, LIST_EVENTS, STREAM_EVENTS
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
-from rs_order.store.events import EventFilter, EventLog, EventPage
+from rs_order.store.events import EventFilter, EventLog
 
 PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 1000
-POSITION: Final = "rs-order-position"
 
 After = Annotated[
     int | None,
@@ -108,14 +107,12 @@ def _serve_events(endpoints: Endpoints, services: EventServices) -> None:
         an event, and after 45 s without one. Each event comes at least once; those of an order come in the
         order of their ordinals.
         """
-        reader = _Reader(services, caller.tenant, _filter(caller, types, order_id), limit)
-        page = await reader.read(after)
-        waited = None if page.events else preferred_wait(request)
-        if waited:
-            page = await reader.wait(page, waited)
-        answer = _answer(request, page)
-        if waited:
-            answer.headers["Preference-Applied"] = f"wait={waited}"
+        wanted = _filter(caller, types, order_id)
+        reader = LogReader(services.log, services.feed, caller.tenant, wanted, limit)
+        page, waited = await reader.read_or_wait(after, preferred_wait(request))
+        answer = events_answer(page, waited)
+        following = own_address(request).include_query_params(after=page.position)
+        answer.headers["Link"] = f'<{following}>; rel="next"'
         return answer
 
 
@@ -136,47 +133,6 @@ def _filter(caller: Caller, types: Sequence[str] | None, order_id: int | None) -
         order_id=None if order_id is None else OrderId(order_id),
         types=wanted,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads pages of the log for one request."""
-
-    services: EventServices
-    tenant: Tenant
-    wanted: EventFilter
-    limit: int
-
-    async def read(self, after: int | None) -> EventPage:
-        """Return the page behind a position; None: the oldest one.
-
-        Raises:
-            Problem: the events there are deleted.
-        """
-        await self.services.feed.number_overdue(self.tenant)
-        page = await self.services.log.page(self.tenant, self.wanted, after or 0, self.limit)
-        if after is not None and after < page.purged:
-            oldest = page.purged + 1
-            text = f"The events before position {oldest} are deleted. Read on after {page.purged}."
-            raise Problem(ProblemCode.POSITION_GONE, text, members={"oldest": str(oldest)})
-        return page
-
-    async def wait(self, page: EventPage, seconds: float) -> EventPage:
-        """Return the first page behind an empty one that has events, or an empty one after the time."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + seconds
-        while not page.events and (left := ends - loop.time()) > 0:
-            if not await self.services.feed.until_beyond(self.tenant, page.position, left):
-                break
-            page = await self.read(page.position)
-        return page
-
-
-def _answer(request: Request, page: EventPage) -> Response:
-    body = f"[{','.join(event.body for event in page.events)}]"
-    following = own_address(request).include_query_params(after=page.position)
-    headers = {POSITION: str(page.position), "Link": f'<{following}>; rel="next"'}
-    return Response(body, media_type=EVENTS, headers=headers)
 
 
 def _serve_stream(endpoints: Endpoints, access: Access, services: EventServices) -> None:

@@ -57,6 +57,8 @@ class ProblemCode(StrEnum):
     QUOTE_FAILED = "quote-failed"
     NOTHING_TO_ORDER = "nothing-to-order"
     POSITION_GONE = "position-gone"
+    UNKNOWN_SUBSCRIPTION = "unknown-subscription"
+    TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
     UNKNOWN_ARCHIVE = "unknown-archive"
     NOTHING_AVAILABLE = "nothing-available"
     CANNOT_BE_ARCHIVED = "cannot-be-archived"
@@ -256,6 +258,18 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "The events behind the position are older than their retention, and deleted. The member `oldest` has "
         "the first position that is left.",
         "Look at the orders themselves, and continue with the oldest event.",
+    ),
+    ProblemCode.UNKNOWN_SUBSCRIPTION: ProblemType(
+        404,
+        "No such subscription",
+        "You have no subscription with this id.",
+        "List yours with GET /subscriptions.",
+    ),
+    ProblemCode.TOO_MANY_SUBSCRIPTIONS: ProblemType(
+        409,
+        "Too many subscriptions",
+        "A user may have 20 subscriptions, and a project 500.",
+        "End one that nobody reads any more, or read GET /events, which needs none.",
     ),
     ProblemCode.UNKNOWN_ARCHIVE: ProblemType(
         404,

@@ -439,6 +439,49 @@ GET_EVENT_SCHEMA: Final = Resource(
     of_tenant=False,
 )
 
+_SUBSCRIPTIONS: Final = "SubscriptionController"
+ADD_SUBSCRIPTION: Final = Resource(
+    "POST", "/subscriptions", REGISTERED_USER, _SUBSCRIPTIONS, "Subscribe to events of orders"
+)
+LIST_SUBSCRIPTIONS: Final = Resource(
+    "GET", "/subscriptions", REGISTERED_USER, _SUBSCRIPTIONS, "List subscriptions to events"
+)
+GET_SUBSCRIPTION: Final = Resource(
+    "GET",
+    "/subscriptions/{subscriptionId}",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Get a subscription to events",
+)
+CHANGE_SUBSCRIPTION: Final = Resource(
+    "PUT",
+    "/subscriptions/{subscriptionId}",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Change a subscription to events",
+)
+REMOVE_SUBSCRIPTION: Final = Resource(
+    "DELETE",
+    "/subscriptions/{subscriptionId}",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "End a subscription to events",
+)
+LIST_SUBSCRIBED_EVENTS: Final = Resource(
+    "GET",
+    "/subscriptions/{subscriptionId}/events",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Get the events of a subscription that aren't acknowledged",
+)
+ACKNOWLEDGE_EVENTS: Final = Resource(
+    "POST",
+    "/subscriptions/{subscriptionId}/ack",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Acknowledge the events of a subscription",
+)
+
 _ARCHIVES: Final = "ArchiveController"
 MAKE_ARCHIVE: Final = Resource(
     "POST",

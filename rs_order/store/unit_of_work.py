@@ -48,6 +48,7 @@ from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
 from rs_order.store.shares import Shares
 from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
+from rs_order.store.subscriptions import Subscriptions
 from rs_order.store.tenant_reads import read_rows
 from rs_order.store.tenants import StoredSettings
 
@@ -92,6 +93,7 @@ class UnitOfWork:
         self.holds = Holds(connection, tenant)
         self.shares = Shares(connection, tenant)
         self.quotes = Quotes(connection, tenant)
+        self.subscriptions = Subscriptions(connection, tenant)
         self.keyed_requests = KeyedRequests(connection)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
