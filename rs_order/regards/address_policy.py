@@ -31,7 +31,13 @@ _INSIDE: Final = _networks(
     "2002::/16",  # 6to4
 )
 """Networks that are refused unless the operator allows them."""
-_NOT_PUBLIC: Final = _networks("64:ff9b:1::/48", "3fff::/20", "5f00::/16")
+_NOT_PUBLIC: Final = _networks(
+    "64:ff9b:1::/48",  # NAT64 of an organisation
+    "192.88.99.0/24",  # relays of 6to4
+    "3fff::/20",  # documentation
+    "5f00::/16",  # segment routing
+    "fec0::/10",  # site-local
+)
 """Networks that Python 3.11 counts as public, although they are not."""
 _NAT64: Final = ip_network("64:ff9b::/96")
 

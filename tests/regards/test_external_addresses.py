@@ -65,6 +65,8 @@ def test_addresses_that_are_refused(address: str) -> None:
         "::ffff:10.0.0.1",
         "64:ff9b:1::1",
         "64:ff9b::a00:1",
+        "192.88.99.1",
+        "fec0::1",
     ],
 )
 def test_private_addresses(address: str) -> None:
