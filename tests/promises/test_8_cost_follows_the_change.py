@@ -172,6 +172,7 @@ BIG_TABLES = frozenset(
         "keyed_request",
         "quote",
         "event",
+        "subscription",
         "capacity_claim",
         "running_sub_order",
         "share",
@@ -219,6 +220,8 @@ from generate_series(1, {orders}) n, lateral (
 insert into event (position, event_id, order_id, ordinal, owner, type, body, created_at)
 select n, gen_random_uuid(), n, 1, 'user' || n % 200, 'order.done', '{{}}', now()
 from generate_series(1, 20000) n;
+insert into subscription (owner, scope, position, created_at)
+select 'user' || n % 200, 'mine', n, now() from generate_series(1, 500) n;
 insert into keyed_request (owner, endpoint, key, fingerprint, created_at, claimed_at, status, headers, body)
 select 'user' || n % 200, 'POST /user/orders', 'key ' || n, '', now() - n * interval '1 minute', now(), 201,
        '{{}}', ''
@@ -344,6 +347,8 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("events", "page_of_owner", (100, None, 100, 100, "user1")),
     ("events", "page_of_order", (100, None, 100, 100, "user1", 2)),
     ("events", "purge", (datetime.now(UTC), 5000)),
+    ("subscriptions", "find", ("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10",)),
+    ("subscriptions", "acknowledge", ("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10", 7)),
     ("retries", "cursor", (2,)),
     ("retries", "files_in_error", (2, 0, 0, 1000)),
     ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),
