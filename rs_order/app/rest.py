@@ -19,6 +19,7 @@ from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.list_routes import lists_router
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
+from rs_order.downloads.readings import Readings
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
 from rs_order.events.stream import OpenStreams
@@ -187,14 +188,30 @@ def _absent(kind: Any) -> Any:
 
 
 def rest_services(
-    application: Application, pool: Pool, tokens: TokenVerifier, health: Health, metrics: Metrics
+    application: Application,
+    pool: Pool,
+    tokens: TokenVerifier,
+    health: Health,
+    metrics: Metrics,
+    *,
+    readings: Readings,
 ) -> RestServices:
+    """Return the services of a process.
+
+    Args:
+        application: its use cases.
+        pool: its connections to the database.
+        tokens: checks bearer tokens.
+        health: the state of what it depends on.
+        metrics: what Prometheus reads.
+        readings: the files that are being downloaded; the caller closes them.
+    """
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
-    downloads = _download_services(application, pool)
+    downloads = _download_services(application, pool, readings)
     keyed = KeyedAnswers(shared.store, shared.clock)
     return RestServices(
         access=_access(shared, tokens, maintenance),
-        archives=_archive_services(application, pool, downloads.at_once, keyed),
+        archives=_archive_services(application, pool, downloads, keyed),
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
@@ -243,12 +260,15 @@ def _access(shared: SharedParts, tokens: TokenVerifier, maintenance: Maintenance
     )
 
 
-def _download_services(application: Application, pool: Pool) -> DownloadServices:
+def _download_services(
+    application: Application, pool: Pool, readings: Readings
+) -> DownloadServices:
     shared, downloads = application.shared, StoredDownloads(pool)
     return DownloadServices(
         orders=downloads,
         settle=application.settle_downloads.handle,
         sources=shared.clients.file_sources,
+        readings=readings,
         lists=OrderLists(downloads, shared.order_tokens, shared.links),
         order_tokens=shared.order_tokens,
         clock=shared.clock,
@@ -257,21 +277,16 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
 
 
 def _archive_services(
-    application: Application, pool: Pool, at_once: DownloadsAtOnce, keyed: KeyedAnswers
+    application: Application, pool: Pool, downloads: DownloadServices, keyed: KeyedAnswers
 ) -> ArchiveServices:
-    shared, downloads, archives = application.shared, StoredDownloads(pool), Archives(pool)
+    shared, archives = application.shared, Archives(pool)
     return ArchiveServices(
-        orders=downloads,
+        orders=downloads.orders,
         archives=archives,
-        make=MakeArchives(downloads, archives, shared.clock),
-        deliveries=ArchiveDeliveries(
-            archives,
-            application.settle_downloads.handle,
-            shared.clients.file_sources,
-            shared.clock,
-        ),
+        make=MakeArchives(downloads.orders, archives, shared.clock),
+        deliveries=ArchiveDeliveries(archives, downloads.settle, downloads.readings, shared.clock),
         order_tokens=shared.order_tokens,
-        at_once=at_once,
+        at_once=downloads.at_once,
         keyed=keyed,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from enum import StrEnum
 from functools import partial
 
@@ -39,6 +40,7 @@ from rs_order.app.shared_parts import (
 )
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.consumers.local_steps import LocalSteps
+from rs_order.downloads.readings import Readings
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
@@ -91,6 +93,7 @@ async def serve(
         open_database(settings, clock) as database,
         await _open_monitoring_pool(settings) as monitoring_pool,
         open_clients(settings, database.tenants, resource_mappings()) as clients,
+        aclosing(Readings(clients.file_sources)) as readings,
     ):
         await provision_vhosts(settings)
         names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
@@ -113,7 +116,9 @@ async def serve(
         queues = queues_source(outgoing.depths, names.all_dead_letter_queues)
         sources = [health_source(health), queues, *database_sources(shared, monitoring_pool)]
         metrics = _metrics(sources, incoming, database)
-        services = rest_services(application, database.pool, tokens, health, metrics)
+        services = rest_services(
+            application, database.pool, tokens, health, metrics, readings=readings
+        )
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(_run_rest, app, settings, on_ready)
         watches = [watch.run, measure_event_loop, database.tenants.follow]

@@ -9,8 +9,9 @@ from rs_order.domain.parts import Part
 from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest, EntryFailed
 from rs_order.downloads.checksums import why_unverifiable
 from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import Settle
-from rs_order.ports import Clock, FetchResult, FileOutcome, FileSources
+from rs_order.ports import Clock, FetchResult, FileOutcome
 from rs_order.store.archives import Archives
 
 KEEP_SECONDS: Final = 30.0
@@ -21,11 +22,11 @@ class ArchiveDeliveries:
     """Delivers archives, and records what became of their files."""
 
     def __init__(
-        self, archives: Archives, settle: Settle, sources: FileSources, clock: Clock
+        self, archives: Archives, settle: Settle, readings: Readings, clock: Clock
     ) -> None:
         self._archives = archives
         self._settle = settle
-        self._sources = sources
+        self._readings = readings
         self._clock = clock
 
     async def pieces(self, request: ArchiveRequest) -> AsyncGenerator[bytes, None]:
@@ -36,9 +37,9 @@ class ArchiveDeliveries:
         ends the archive: its bytes were announced, so it can't be left out.
 
         Raises:
-            EntryFailed, NotIndexed, ArchiveGone: nothing wrong was sent.
+            EntryFailed, NotIndexed, ArchiveGone, SkippingAhead: nothing wrong was sent.
         """
-        reader = ArchiveReader(self._archives, self._sources, self._clock, request)
+        reader = ArchiveReader(self._archives, self._readings, self._clock, request)
         sent = _Sent(request.part.start)
         try:
             async with aclosing(reader.pieces()) as pieces:

@@ -7,12 +7,13 @@ entry, and one in the directory. A tar has no checksum of the content, and no di
 
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from rs_order.domain.archives import ArchiveFormat, Entry
 from rs_order.downloads import zip_records
-from rs_order.downloads.zip_stream import StoredBlocks, packed_size
+from rs_order.downloads.zip_stream import StoredBlocks, block_at, packed_size
 
 
 class Packer(Protocol):
@@ -21,6 +22,14 @@ class Packer(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file, and where it stands in the content of its entry."""
+
+    of_file: int
+    of_entry: int
 
 
 class Layout(Protocol):
@@ -39,7 +48,11 @@ class Layout(Protocol):
         """Return the length of the content of an entry."""
         ...
 
-    def packer(self) -> Packer: ...
+    def aligned(self, packed: int, size: int) -> "Place":
+        """Return the last place at or before a byte of the content of an entry where packing may begin."""
+        ...
+
+    def packer(self, place: "Place") -> Packer: ...
 
     def trailer(self, entry: Entry, crc: int) -> bytes:
         """Return what follows the content of an entry."""
@@ -78,8 +91,11 @@ class ZipLayout:
     def packed(self, size: int) -> int:
         return packed_size(size)
 
-    def packer(self) -> Packer:
-        return StoredBlocks()
+    def aligned(self, packed: int, size: int) -> Place:
+        return Place(*block_at(packed, size))
+
+    def packer(self, place: Place) -> Packer:
+        return StoredBlocks(place.of_entry)
 
     def trailer(self, entry: Entry, crc: int) -> bytes:
         packed = packed_size(entry.size)
@@ -127,7 +143,11 @@ class TarLayout:
     def packed(self, size: int) -> int:
         return size
 
-    def packer(self) -> Packer:
+    def aligned(self, packed: int, size: int) -> Place:
+        at = min(packed, size)
+        return Place(at, at)
+
+    def packer(self, place: Place) -> Packer:  # noqa: ARG002 - every place is like another
         return _AsItIs()
 
     def trailer(self, entry: Entry, crc: int) -> bytes:  # noqa: ARG002 - a tar has no checksums

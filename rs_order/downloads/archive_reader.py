@@ -12,8 +12,9 @@ from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS, entry_length
 from rs_order.downloads.checksums import algorithm_of
-from rs_order.downloads.fetching import ContentCheck, finish_anyway
-from rs_order.ports import Clock, FetchError, FileSources, FileToDownload
+from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.readings import Reader, Readings
+from rs_order.ports import Clock, FetchError, FileToDownload
 from rs_order.store.archives import Archives
 
 READ_FOR_DIRECTORY: Final = 64 * 2**20
@@ -71,25 +72,29 @@ class ArchiveReader:
     """Produces a part of one archive, for one request."""
 
     def __init__(
-        self, archives: Archives, sources: FileSources, clock: Clock, request: ArchiveRequest
+        self, archives: Archives, readings: Readings, clock: Clock, request: ArchiveRequest
     ) -> None:
         self._archives = archives
-        self._sources = sources
+        self._readings = readings
         self._clock = clock
         self._tenant = request.tenant
         self._archive = archive = request.archive
-        self._email = request.email
+        self._reader = Reader(request.tenant, request.email)
         self._part = request.part
         self._layout = LAYOUTS[archive.format](archive.created_at)
         self._proven = _Proven()
+        self._complete = False
+        """True once all of the part was sent."""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of the part.
 
         An entry in which the part begins is read from its first byte, and what is before the part is
-        dropped: storage delivers whole files, and only these can be verified (R-17).
+        dropped: storage delivers whole files, and only these can be verified (R-17). If a reader is parked
+        before the part, it goes on (R-33).
 
         Raises:
+            SkippingAhead: it takes too long to get to the part; nothing was sent.
             EntryFailed: nothing of the end of the file was sent.
             NotIndexed: the part has bytes of the directory, which isn't known.
             ArchiveGone: the order has ended.
@@ -101,6 +106,7 @@ class ArchiveReader:
                     if wanted := part.of(piece, position):
                         yield wanted
                     if position + len(piece) >= part.end:
+                        self._complete = True
                         return
         finally:
             await finish_anyway(self._keep())
@@ -132,12 +138,10 @@ class ArchiveReader:
             file = files[entry.file_id]
             if end > part.start:
                 if trailer > part.start or (file.hashes is None and self._layout.has_checksums):
-                    async with aclosing(self._content(file, content)) as pieces:
+                    async with aclosing(self._content(file, content, part.start)) as pieces:
                         first = await anext(pieces)
-                        yield (
-                            position,
-                            header,
-                        )  # after a source that fails at once, nothing was sent
+                        # Behind it: of an entry whose source fails at once, nothing is sent.
+                        yield position, header
                         yield first
                         async for piece in pieces:
                             yield piece
@@ -148,29 +152,36 @@ class ArchiveReader:
             position = end
 
     async def _content(
-        self, file: FileToDownload, position: int
+        self, file: FileToDownload, position: int, start: int = 0
     ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield the content of an entry; its last piece when size and checksum are right."""
-        packer, check = self._layout.packer(), ContentCheck(file)
-        pending = b""
+        """Yield the content of an entry; its last piece when size and checksum are right.
+
+        Args:
+            file: the file of the entry.
+            position: where the content begins in the archive.
+            start: the first byte of the archive that is wanted.
+        """
+        place = self._layout.aligned(max(0, start - position), file.size or 0)
+        packer, position = self._layout.packer(place), position + place.of_entry
         try:
-            async with self._sources.open(self._tenant, self._email, file) as source:
-                async for chunk in source.chunks:
-                    if not await check.accept(chunk):
-                        break
-                    if pending:
-                        yield position, pending
-                        position += len(pending)
-                    pending = packer.compress(chunk)
-            problem = await check.problem()
-            if problem is not None:
-                raise problem
+            async with (
+                self._readings.open(
+                    self._reader, file, place.of_file, cut_off=lambda: not self._complete
+                ) as opened,
+                aclosing(opened.pieces()) as pieces,
+            ):
+                async for piece in pieces:
+                    packed = packer.compress(piece)
+                    if packed:
+                        yield position, packed
+                        position += len(packed)
         except FetchError as error:
             raise EntryFailed(file, error) from error
+        check = opened.check
         verified_at = self._clock.now() if algorithm_of(file) is not None else None
         self._proven.files[file.id] = replace(file, hashes=check.hashes, verified_at=verified_at)
         self._proven.bytes += check.received
-        yield position, pending + packer.flush()
+        yield position, packer.flush()
 
     async def _directory(self, start: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the records from the one on that has a byte of the directory, and the end."""

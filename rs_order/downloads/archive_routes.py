@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from rs_order.downloads.archive_reader import (
     NotIndexed,
 )
 from rs_order.downloads.make_archives import CannotBeArchived, MakeArchives, NothingAvailable
+from rs_order.downloads.readings import SkippingAhead
 from rs_order.downloads.routes import OrderTokenInQuery, counted_user
 from rs_order.downloads.streaming import StreamedPart
 from rs_order.ports import (
@@ -68,7 +70,8 @@ _PROBLEMS: Final = {
     412: "`If-Match` names another content",
     429: "Your quota at storage is used up, or too many downloads of yours are under way",
     503: "Storage doesn't deliver the next file now (`storage-unreachable`), or the directory isn't known "
-    "yet (`archive-not-indexed`); see `Retry-After`",
+    "yet (`archive-not-indexed`), or storage is still reading up to the part (`skipping-ahead`); see "
+    "`Retry-After`",
 }
 _BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The archive"},
@@ -252,26 +255,34 @@ def _bytes(
 def _failure(request: Request, error: Exception) -> Response | None:
     """Return the response if the archive fails before any of it was sent; None for a defect."""
     match error:
-        case EntryFailed() if error.error.result is FetchResult.QUOTA_EXCEEDED:
-            return problem_answer(request, 429, [error.error.reason], ProblemCode.QUOTA_USED_UP)
-        case EntryFailed() if error.error.result is FetchResult.WRONG_CONTENT:
-            text = f"{error.file.name}: {error.error.reason}. Make another archive."
-            return problem_answer(request, 410, [text], ProblemCode.ARCHIVE_SUPERSEDED)
         case EntryFailed():
-            text = f"{error.file.name}: {error.error.reason}."
-            return _retriable(request, ProblemCode.STORAGE_UNREACHABLE, text)
+            return _entry_failure(request, error)
         case NotIndexed():
             text = "The directory isn't known before all files were read: download the beginning first."
             return _retriable(request, ProblemCode.ARCHIVE_NOT_INDEXED, text)
+        case SkippingAhead():
+            return _retriable(request, ProblemCode.SKIPPING_AHEAD, str(error), error.seconds)
         case ArchiveGone():
             text = "The order was deleted or has expired."
             return problem_answer(request, 410, [text], ProblemCode.ORDER_GONE)
     return None
 
 
-def _retriable(request: Request, code: ProblemCode, text: str) -> Response:
+def _entry_failure(request: Request, failed: EntryFailed) -> Response:
+    error, name = failed.error, failed.file.name
+    if error.result is FetchResult.QUOTA_EXCEEDED:
+        return problem_answer(request, 429, [error.reason], ProblemCode.QUOTA_USED_UP)
+    if error.result is FetchResult.WRONG_CONTENT:
+        text = f"{name}: {error.reason}. Make another archive."
+        return problem_answer(request, 410, [text], ProblemCode.ARCHIVE_SUPERSEDED)
+    return _retriable(request, ProblemCode.STORAGE_UNREACHABLE, f"{name}: {error.reason}.")
+
+
+def _retriable(
+    request: Request, code: ProblemCode, text: str, seconds: float = RETRY_SECONDS
+) -> Response:
     answer = problem_answer(request, 503, [text], code)
-    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    answer.headers["Retry-After"] = str(ceil(seconds))
     return answer
 
 

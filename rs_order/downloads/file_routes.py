@@ -31,7 +31,8 @@ _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
 _UNKNOWN: Final = {
     400: "The number of the file isn't one",
     404: "There is no such file, or storage doesn't have it (then the body is its own)",
-    503: "The database or storage did not respond; try again",
+    503: "The database or storage did not respond, or storage is still reading up to the part that is "
+    "asked for; try again after `Retry-After`",
 }
 _WITH_TOKEN: Final = {
     **_UNKNOWN,
@@ -176,7 +177,7 @@ def _bytes(
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
     return StreamedFile(
-        FileDeliveries(services.orders, services.settle, services.sources),
+        FileDeliveries(services.orders, services.settle, services.readings),
         FileRequest(caller.tenant, found.order_id, found.file, email, part),
         report,
         on_end=lambda complete: facts.update(

@@ -15,6 +15,7 @@ from rs_order.downloads.metalink import (
 )
 from rs_order.downloads.order_lists import Layout, ListFormat, OrderLists
 from rs_order.downloads.order_zip import PAGE, ZipReport, ZipRequest, zip_order
+from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.streaming import StreamedDownload, name_for_order
 from rs_order.ports import (
@@ -56,6 +57,7 @@ class DownloadServices:
     orders: Downloads
     settle: Settle
     sources: FileSources
+    readings: Readings
     lists: OrderLists
     order_tokens: OrderTokens
     clock: Clock

@@ -9,13 +9,13 @@ from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.checksums import why_unverifiable
 from rs_order.downloads.fetching import ContentCheck, finish_anyway
+from rs_order.downloads.readings import OpenReading, Reader, Readings
 from rs_order.downloads.settle import Settle
 from rs_order.ports import (
     Downloads,
     FetchError,
     FetchResult,
     FileOutcome,
-    FileSources,
     FileToDownload,
 )
 
@@ -82,10 +82,10 @@ class Delivery:
 class FileDeliveries:
     """Delivers files, and records what became of them."""
 
-    def __init__(self, downloads: Downloads, settle: Settle, sources: FileSources) -> None:
+    def __init__(self, downloads: Downloads, settle: Settle, readings: Readings) -> None:
         self._downloads = downloads
         self._settle_files = settle
-        self._sources = sources
+        self._readings = readings
 
     @asynccontextmanager
     async def open(self, request: FileRequest, report: FileReport) -> AsyncIterator[Delivery]:
@@ -96,37 +96,44 @@ class FileDeliveries:
         whole file stopped earlier or was cancelled. An exceeded quota doesn't change its state (domain.md
         11.2; decisions.md, Quota).
 
-        A part is cut from the file while that is read from its first byte: storage delivers whole files, and
-        only these can be verified.
+        A part is cut from the file while that is read from its first byte, or from where an earlier request
+        was cut off: storage delivers whole files, and only these can be verified.
 
         Raises:
             FetchError: on entering, if there is nothing to send. The file is settled then too.
+            SkippingAhead: on entering, if it takes too long to get to the part.
         """
-        check = ContentCheck(request.file, hashed=_reaches_the_end(request))
-        opened, delivery = False, None
+        delivery: Delivery | None = None
+        opened: OpenReading | None = None
         failure: FetchError | None = None
         try:
             async with (
-                self._sources.open(request.tenant, request.email, request.file) as source,
-                aclosing(_verified(source.chunks, check)) as verified,
+                self._readings.open(
+                    Reader(request.tenant, request.email),
+                    request.file,
+                    request.part.start if request.part else 0,
+                    hashed=_reaches_the_end(request),
+                    cut_off=lambda: delivery is None or not delivery.complete,
+                ) as opened,
+                aclosing(opened.pieces()) as verified,
                 aclosing(_cut(verified, request.part)) as pieces,
             ):
-                opened = True
                 first = await anext(pieces, None)
-                delivery = Delivery(request.file, source.headers, pieces, first)
+                delivery = Delivery(request.file, opened.headers, pieces, first)
                 yield delivery
         except FetchError as error:
             failure = error
             raise
         finally:
-            failed = _failed(request, delivery, failure, check if opened else None)
+            check = opened.check if opened is not None else None
+            failed = _failed(request, delivery, failure, check)
             await finish_anyway(self._settle(request, delivery, check, failed, report))
 
     async def _settle(
         self,
         request: FileRequest,
         delivery: Delivery | None,
-        check: ContentCheck,
+        check: ContentCheck | None,
         failed: FileOutcome | None,
         report: FileReport,
     ) -> None:
@@ -153,35 +160,19 @@ class FileDeliveries:
         return await self._downloads.add_sent(request.tenant, request.file.id, sent)
 
 
-async def _verified(
-    chunks: AsyncIterator[bytes], check: ContentCheck
-) -> AsyncGenerator[bytes, None]:
-    """Yield each chunk once the next has arrived, and the last one once the content is verified."""
-    pending: bytes | None = None
-    async for chunk in chunks:
-        if not await check.accept(chunk):
-            break
-        if pending is not None:
-            yield pending
-        pending = chunk
-    problem = await check.problem()
-    if problem is not None:
-        raise problem
-    if pending is not None:
-        yield pending
-
-
 async def _cut(
     pieces: AsyncGenerator[bytes, None], part: Part | None
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of the part, or all of them without a part."""
-    position = 0
+    """Yield the pieces up to the end of the part, or all of them without a part."""
+    if part is None:
+        async for piece in pieces:
+            yield piece
+        return
+    position = part.start
     async for piece in pieces:
-        wanted = piece if part is None else part.of(piece, position)
-        if wanted:
-            yield wanted
+        yield part.of(piece, position)
         position += len(piece)
-        if part is not None and position >= part.end:
+        if position >= part.end:
             return
 
 
@@ -190,12 +181,12 @@ def _reaches_the_end(request: FileRequest) -> bool:
     return request.part is None or request.part.end == request.file.size
 
 
-def _downloaded(file: FileToDownload, check: ContentCheck) -> FileOutcome:
+def _downloaded(file: FileToDownload, check: ContentCheck | None) -> FileOutcome:
     return FileOutcome(
         file.id,
         FetchResult.DOWNLOADED,
         unverifiable=why_unverifiable(file) is not None,
-        hashes=check.hashes,
+        hashes=check.hashes if check is not None else None,
     )
 
 

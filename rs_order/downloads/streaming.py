@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from datetime import datetime
+from math import ceil
 from typing import Final
 from urllib.parse import quote
 
@@ -21,8 +22,10 @@ from rs_order.domain.parts import Part
 from rs_order.downloads.checksums import algorithm_of
 from rs_order.downloads.entry_names import name_of, safe_name
 from rs_order.downloads.order_zip import OrderDeleted
+from rs_order.downloads.readings import SkippingAhead
 from rs_order.downloads.single_file import FileDeliveries, FileReport, FileRequest
 from rs_order.ports import FetchError, FileToDownload, SourceAnswer
+from rs_order.rest.errors import messages_answer
 from rs_order.rest.middleware import is_head
 from rs_order.rest.ranges import Representation
 
@@ -260,6 +263,11 @@ class StreamedFile(Streamed):
                 return False
             await self._send_error(send, _error_response(error))
             return True
+        except SkippingAhead as error:
+            if started:
+                return False
+            await self._send_error(send, _later(error))
+            return True
         await self._send_end(send)
         return True
 
@@ -330,6 +338,12 @@ def _error_response(error: FetchError) -> Response:
     if answer.status == _TOO_MANY and not answer.body.strip():
         return Response(error.reason, answer.status, media_type="text/plain")
     return Response(answer.body, answer.status, _without_length(answer))
+
+
+def _later(error: SkippingAhead) -> Response:
+    answer = messages_answer(503, str(error))
+    answer.headers["Retry-After"] = str(ceil(error.seconds))
+    return answer
 
 
 def _without_length(answer: SourceAnswer) -> Mapping[str, str]:

@@ -59,9 +59,10 @@ class _Deflate(Protocol):
 class StoredBlocks:
     """Wraps data as a deflated entry without compressing it; its length is known before (faces.md R-3)."""
 
-    def __init__(self) -> None:
+    def __init__(self, packed: int = 0) -> None:
+        """``packed``: the length of the blocks before, which aren't produced."""
         self._pending = bytearray()
-        self._packed = 0
+        self._packed = packed
 
     def compress(self, data: bytes, /) -> bytes:
         """Return the blocks that are complete; at least one byte is kept for the last one."""
@@ -97,6 +98,13 @@ def packed_size(size: int) -> int:
     """Return the length of so many bytes in stored blocks (faces.md R-3)."""
     packed = size + 5 * max(1, -(-size // _BLOCK))
     return packed + 5 if packed == MAX_32 else packed
+
+
+def block_at(packed: int, size: int) -> tuple[int, int]:
+    """Return where the stored block that holds a byte begins, in a file of this size and among its blocks."""
+    last = max(0, size - 1) // _BLOCK
+    number = min(packed // (_BLOCK + _BLOCK_HEAD.size), last)
+    return number * _BLOCK, number * (_BLOCK + _BLOCK_HEAD.size)
 
 
 @dataclass(slots=True)

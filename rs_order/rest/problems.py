@@ -65,6 +65,7 @@ class ProblemCode(StrEnum):
     ARCHIVE_SUPERSEDED = "archive-superseded"
     ARCHIVE_NOT_INDEXED = "archive-not-indexed"
     STORAGE_UNREACHABLE = "storage-unreachable"
+    SKIPPING_AHEAD = "skipping-ahead"
     ORDER_GONE = "order-gone"
     QUOTA_USED_UP = "quota-used-up"
     INVALID_ORDER_TOKEN = "invalid-order-token"  # noqa: S105 - a code
@@ -308,6 +309,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Storage unreachable",
         "Storage doesn't deliver the next file now.",
         "Try again later; the download goes on where it stopped.",
+        retriable=True,
+    ),
+    ProblemCode.SKIPPING_AHEAD: ProblemType(
+        503,
+        "Skipping ahead",
+        "You go on far inside a large file, and storage delivers only whole files: it is read up to there.",
+        "Try again after the pause of `Retry-After`; the download goes on where it stopped.",
         retriable=True,
     ),
     ProblemCode.ORDER_GONE: ProblemType(

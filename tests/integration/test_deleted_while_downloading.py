@@ -13,6 +13,7 @@ import pytest
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.downloads.order_zip import OrderDeleted, ZipReport, ZipRequest, zip_order
+from rs_order.downloads.readings import Readings
 from rs_order.downloads.single_file import FileDeliveries, FileReport, FileRequest
 from rs_order.ports import FetchResult
 from rs_order.store.downloads import StoredDownloads
@@ -196,7 +197,7 @@ async def test_a_file_of_an_order_that_ends_is_delivered_and_changes_nothing(
     sources, report = await sources_of(app, order, end_order), FileReport()
     request = FileRequest(TENANT, order, found.file, OWNER)
     content = b""
-    deliveries = FileDeliveries(downloads, app.settle_downloads, sources)
+    deliveries = FileDeliveries(downloads, app.settle_downloads, Readings(sources))
     async with deliveries.open(request, report) as delivery:
         async for piece in delivery.pieces():
             content += piece

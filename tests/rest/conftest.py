@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -18,6 +19,7 @@ from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.readings import ParkingLimits, Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth, OrderTokens
 from rs_order.rest.access import Access, DefaultRoles
@@ -97,7 +99,7 @@ def health() -> FakeHealth:
 
 
 def stored_archives(
-    downloadable: DownloadableOrder, order_tokens: OrderTokens
+    downloadable: DownloadableOrder, order_tokens: OrderTokens, readings: Readings
 ) -> dict[str, ArchiveServices]:
     """Return the services of archives, which are only in PostgreSQL."""
     order = downloadable.order
@@ -109,21 +111,37 @@ def stored_archives(
             orders=order,
             archives=order.archives,
             make=MakeArchives(order, order.archives, clock),
-            deliveries=ArchiveDeliveries(order.archives, order.settle, downloadable.sources, clock),
+            deliveries=ArchiveDeliveries(order.archives, order.settle, readings, clock),
             order_tokens=order_tokens,
         )
     }
 
 
 @pytest.fixture
-def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestServices:
+def parking() -> ParkingLimits:
+    """A module may have others."""
+    return ParkingLimits()
+
+
+@pytest.fixture
+async def readings(
+    downloadable: DownloadableOrder, parking: ParkingLimits
+) -> AsyncIterator[Readings]:
+    async with aclosing(Readings(downloadable.sources, parking)) as readings:
+        yield readings
+
+
+@pytest.fixture
+def services(
+    downloadable: DownloadableOrder, health: FakeHealth, readings: Readings
+) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return absent_services(
-        **stored_archives(downloadable, order_tokens),
+        **stored_archives(downloadable, order_tokens, readings),
         access=Access(
             TokenVerifier({"HS512": KEY}),
             DefaultRoles(),
@@ -134,6 +152,7 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
             orders=downloadable.order,
             settle=downloadable.order.settle,
             sources=downloadable.sources,
+            readings=readings,
             lists=OrderLists(downloadable.order, order_tokens, links),
             order_tokens=order_tokens,
             clock=ManualClock(NOW),

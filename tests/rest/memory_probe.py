@@ -26,8 +26,10 @@ from rs_order.core.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
+from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.readings import Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import (
     FileOfOrder,
@@ -142,13 +144,19 @@ class GeneratedFiles:
         return Checksum(digest.hexdigest())
 
 
-def download_app(downloadable: GeneratedFiles, sources: FileSources) -> FastAPI:
+def download_app(
+    downloadable: GeneratedFiles,
+    sources: FileSources,
+    *,
+    archives: ArchiveServices | None = None,
+) -> FastAPI:
     """Return the REST interface with the endpoints of downloads."""
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return create_app(
         absent_services(
+            **({"archives": archives} if archives else {}),
             access=Access(
                 TokenVerifier({"HS512": KEY}),
                 DefaultRoles(),
@@ -159,6 +167,7 @@ def download_app(downloadable: GeneratedFiles, sources: FileSources) -> FastAPI:
                 orders=downloadable,
                 settle=downloadable.settle,
                 sources=sources,
+                readings=Readings(sources),
                 lists=OrderLists(downloadable, order_tokens, links),
                 order_tokens=order_tokens,
                 clock=ManualClock(NOW),
@@ -171,24 +180,28 @@ def download_app(downloadable: GeneratedFiles, sources: FileSources) -> FastAPI:
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
     downloadable = GeneratedFiles(1, 1)
-    stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = download_app(downloadable, downloadable)
-    server = asyncio.create_task(run_rest(app, "127.0.0.1", 0, stop=stop, on_ready=port.set_result))
-    url = f"http://127.0.0.1:{await port}{path}"
-    await _download(url)
+    await _download_once(app, path)
     idle = _peak_mib()
     downloadable.__init__(files, size)  # type: ignore[misc]
     started = time.perf_counter()
-    received = await _download(url)
-    seconds = time.perf_counter() - started
-    stop.set()
-    await server
+    received = await _download_once(app, path)
     return {
         "growth_mib": _peak_mib() - idle,
-        "seconds": seconds,
+        "seconds": time.perf_counter() - started,
         "received": received,
         "settled": downloadable.settled,
     }
+
+
+async def _download_once(app: FastAPI, path: str) -> int:
+    """Return the bytes of a download from a server of its own. When that has stopped, all is settled."""
+    stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(run_rest(app, "127.0.0.1", 0, stop=stop, on_ready=port.set_result))
+    received = await _download(f"http://127.0.0.1:{await port}{path}")
+    stop.set()
+    await server
+    return received
 
 
 async def _download(url: str) -> int:

@@ -10,6 +10,7 @@ from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest
 from rs_order.downloads.make_archives import MOST_FILES, CannotBeArchived, MakeArchives
+from rs_order.downloads.readings import Readings
 from rs_order.ports import ContentHashes, FileToDownload
 from rs_order.store.archives import Archives
 from rs_order.store.pool import Pool
@@ -70,11 +71,11 @@ async def test_the_last_entry_of_100000_files(database: tuple[Pool, Tenants]) ->
     part = Part(archive.directory - SIZE // 2, archive.directory)
 
     request = ArchiveRequest(DEMO, archive, OWNER, part)
-    reader = ArchiveReader(archives, generated, ManualClock(NOW), request)
+    reader = ArchiveReader(archives, Readings(generated), ManualClock(NOW), request)
     content = b"".join([piece async for piece in reader.pieces()])
     read_for_content = archives.read
     end = ArchiveRequest(DEMO, archive, OWNER, Part(archive.length - 200, archive.length))
-    reader = ArchiveReader(archives, generated, ManualClock(NOW), end)
+    reader = ArchiveReader(archives, Readings(generated), ManualClock(NOW), end)
     tail = b"".join([piece async for piece in reader.pieces()])
 
     assert (len(content), read_for_content) == (SIZE // 2, 1)

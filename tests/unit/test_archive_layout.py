@@ -17,6 +17,7 @@ from rs_order.domain.ids import DataFileId
 from rs_order.downloads.archive_layout import (
     LAYOUTS,
     Layout,
+    Place,
     TarLayout,
     ZipLayout,
     entry_length,
@@ -38,7 +39,7 @@ def whole(layout: Layout, contents: Sequence[tuple[str, bytes]]) -> bytes:
     """Return an archive, and assert that each part of it has the length that the layout says."""
     archive, records = b"", b""
     for entry, (_, content) in zip(entries_of(contents), contents, strict=True):
-        packer, crc, offset = layout.packer(), zlib.crc32(content), len(archive)
+        packer, crc, offset = layout.packer(Place(0, 0)), zlib.crc32(content), len(archive)
         packed = packer.compress(content) + packer.flush()
         assert len(packed) == layout.packed(entry.size)
         archive += layout.header(entry) + packed + layout.trailer(entry, crc)
@@ -150,7 +151,7 @@ def test_many_entries_far_behind() -> None:
     for number in range(70_000):
         entry = Entry(DataFileId(number), f"{number}", 0)
         records += layout.record(entry, position, 0)
-        one = layout.header(entry) + layout.packer().flush() + layout.trailer(entry, 0)
+        one = layout.header(entry) + layout.packer(Place(0, 0)).flush() + layout.trailer(entry, 0)
         entries += one
         position += len(one)
     end = layout.end(70_000, position, len(records))

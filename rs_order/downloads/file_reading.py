@@ -1,0 +1,155 @@
+"""Reads one file from its first byte, in a task that outlives the request that began it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from prometheus_client import Counter
+
+from rs_order.downloads.fetching import CHUNKS_AHEAD, ContentCheck
+from rs_order.ports import FileToDownload, OpenFile
+
+_dropped: Final = Counter(
+    "rs_order_download_dropped_bytes", "Bytes read of files before the part that is sent"
+)
+
+
+class FileReading:
+    """A file that is being read. While nobody takes its pieces, its source waits."""
+
+    def __init__(
+        self,
+        file: FileToDownload,
+        source: AbstractAsyncContextManager[OpenFile],
+        *,
+        hashed: bool,
+        kept: int,
+    ) -> None:
+        """Start to read. The caller must call ``stop``.
+
+        Args:
+            file: the file.
+            source: opened and closed by the task.
+            hashed: whether the checksum is verified. It can't be if the file isn't read to its end.
+            kept: bytes before the place that are kept; it is one piece at least.
+        """
+        self.file = file
+        self.hashed = hashed
+        self.check = ContentCheck(file, hashed=hashed)
+        self.headers: Mapping[str, str] = {}
+        """The headers of the source, once it is open."""
+        self.is_open = False
+        """True once the source was open."""
+        self.failed = False
+        """True once a request was told of a failure."""
+        self.position = 0
+        """The place: the first byte that nobody took yet."""
+        self._most_kept = kept
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._ended = False
+        self._opening = asyncio.Event()
+        self._pieces: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self._task = asyncio.create_task(self._read(source))
+
+    @property
+    def first(self) -> int:
+        """The first byte that it still has."""
+        return self.position - self._kept_bytes
+
+    async def opened(self) -> None:
+        """Wait until the source is open.
+
+        Raises:
+            FetchError: it can't be opened.
+        """
+        await self._opening.wait()
+        if not self.is_open:
+            await self._next()
+
+    async def skip_to(self, at: int) -> None:
+        """Take all pieces up to the one that holds the byte ``at``, which is kept.
+
+        It may be cancelled, and called again.
+
+        Raises:
+            FetchError: as for ``pieces``.
+        """
+        while self.position <= at:
+            piece = await self._next()
+            if piece is None:
+                return
+            _dropped.inc(min(len(piece), at - (self.position - len(piece))))
+
+    async def pieces(self, at: int) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes from ``at`` on; the last ones once size and checksum are right.
+
+        Raises:
+            FetchError: the transfer broke, or the content isn't that of the catalog.
+        """
+        await self.skip_to(at)
+        position = self.first
+        for piece in tuple(self._kept):
+            if position + len(piece) > at:
+                yield piece[max(0, at - position) :]
+            position += len(piece)
+        while (following := await self._next()) is not None:
+            yield following
+
+    async def stop(self) -> None:
+        """Close the source."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _next(self) -> bytes | None:
+        """Return the next piece, or None behind the last. If it is cancelled, nothing is lost."""
+        if self._ended:
+            return None
+        piece = await self._pieces.get()
+        if isinstance(piece, bytes):
+            self._keep(piece)
+            return piece
+        self._ended = True
+        if piece is None:
+            return None
+        self.failed = True
+        raise piece
+
+    def _keep(self, piece: bytes) -> None:
+        self.position += len(piece)
+        self._kept.append(piece)
+        self._kept_bytes += len(piece)
+        while len(self._kept) > 1 and self._kept_bytes - len(self._kept[0]) >= self._most_kept:
+            self._kept_bytes -= len(self._kept.popleft())
+
+    async def _read(self, source: AbstractAsyncContextManager[OpenFile]) -> None:
+        try:
+            async with source as opened:
+                self.headers, self.is_open = opened.headers, True
+                self._opening.set()
+                await self._put_all(opened)
+        except Exception as error:  # noqa: BLE001 - raised where the file is taken
+            await self._end(error)
+        else:
+            await self._end(None)
+
+    async def _put_all(self, opened: OpenFile) -> None:
+        """Put each piece once the next has arrived, and the last one once the content is verified."""
+        pending: bytes | None = None
+        async for chunk in opened.chunks:
+            if not await self.check.accept(chunk):
+                break
+            if pending:
+                await self._pieces.put(pending)
+            pending = chunk
+        problem = await self.check.problem()
+        if problem is not None:
+            raise problem
+        if pending:
+            await self._pieces.put(pending)
+
+    async def _end(self, error: Exception | None) -> None:
+        self._opening.set()
+        await self._pieces.put(error)
