@@ -1,6 +1,7 @@
 """Runs rs_order as a process, which a test can kill at a chosen point."""
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from tests.support.measurement import unmeasured_environment
 from tests.support.polling import LOCK_WAITS, WAIT_SECONDS, eventually
 
 START_SECONDS = 60
-_READY = b"rs-order is ready"
+_READY = re.compile(rb"rs-order is ready on (\S+)")
 
 
 def environment_of(settings: Settings, **overrides: Any) -> dict[str, str]:
@@ -35,6 +36,8 @@ class Instance:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.url = ""
+        """The address of its REST interface, once it is ready."""
         self.lines: list[str] = []
         """Lines that it printed."""
 
@@ -54,7 +57,8 @@ class Instance:
 
     async def until_ready(self) -> None:
         while line := await self._line():
-            if line.startswith(_READY):
+            if ready := _READY.match(line):
+                self.url = ready[1].decode()
                 return
         raise AssertionError("rs-order ended before it was ready:\n" + "\n".join(self.lines))
 
