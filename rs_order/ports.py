@@ -734,6 +734,8 @@ class MessageKind(StrEnum):
     """
     NOTIFIER_COPY = "NOTIFIER_COPY"
     """NotificationRequestEvent: a copy of another message for rs-notifier (amqp.md 3.4)."""
+    ORDER_EVENT = "ORDER_EVENT"
+    """A CloudEvent about an order, for whoever binds a queue to the exchange of events (faces.md E-24)."""
     STEP = "STEP"
     """A step of the service's own work, for an internal queue."""
 

@@ -437,6 +437,11 @@ class Settings(BaseSettings):
         description="Stands before the names of events in the types of their CloudEvents, with a dot at "
         "its end.",
     )
+    events_amqp: bool = Field(
+        False,
+        description="Publish the events of orders to the topic exchange `rs-order.events`. Set it only "
+        "when all instances have a version that knows it.",
+    )
     audit_retention_days: int = Field(
         365,
         ge=365,

@@ -228,6 +228,7 @@ def _publications(settings: Settings, names: Topology) -> Publications:
         remote_step_queue=names.remote_steps.name,
         remote_steps=step_names(StepQueue.REMOTE),
         request_queue=names.quorum_queue(requests) if quorum else requests,
+        event_exchange=names.events.name,
         namespace=settings.amqp_management_namespace,
         instance_name=settings.instance_name,
     )

@@ -1,11 +1,12 @@
 """Builds what numbers events and what reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rs_order.core.links import Links
 from rs_order.events.feed import EventFeed
 from rs_order.events.numbering import EventNumbering
-from rs_order.ports import Clock
+from rs_order.ports import Clock, Written
 from rs_order.settings import Settings
 from rs_order.store.events import EventLog
 from rs_order.store.pool import Pool
@@ -20,8 +21,16 @@ class EventParts:
     feed: EventFeed
 
     @classmethod
-    def of(cls, settings: Settings, pool: Pool, links: Links, clock: Clock) -> "EventParts":
-        log = EventLog(pool)
+    def of(
+        cls,
+        settings: Settings,
+        pool: Pool,
+        links: Links,
+        clock: Clock,
+        committed: Callable[[Written], None] = lambda _: None,
+    ) -> "EventParts":
+        """Build the parts. ``committed``: called after each commit that wrote to the outbox."""
+        log = EventLog(pool, committed, published=settings.events_amqp)
         numbering = EventNumbering(log, links, prefix=settings.events_type_prefix)
         feed = EventFeed(log, numbering.number, clock)
         numbering.watch(feed.numbered)

@@ -42,6 +42,7 @@ def broker_topology(settings: Settings) -> Topology:
         settings.amqp_management_namespace,
         settings.amqp_microservice_type_identifier,
         instance_identifier=settings.amqp_microservice_instance_identifier,
+        publishes_events=settings.events_amqp,
     )
 
 
@@ -119,7 +120,7 @@ class SharedParts:
         """
         limits = slot_limits(settings)
         links = _links(settings, database, clients)
-        events = EventParts.of(settings, database.pool, links, database.clock)
+        events = EventParts.of(settings, database.pool, links, database.clock, committed)
         store = Store(
             database.pool,
             committed,

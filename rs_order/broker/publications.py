@@ -12,6 +12,7 @@ from rs_order.broker.delivery import DeadLetterReason
 from rs_order.broker.publishing import LONGEST_SHORT_STRING, Publication
 from rs_order.broker.stored_dead_letters import replayed_message
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
+from rs_order.contracts.event_bodies import EVENT
 from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_messages import ORDER_REQUEST, ORDER_RESPONSE
 from rs_order.contracts.platform_messages import FILES_RESTORATION_REQUEST
@@ -33,7 +34,8 @@ PRIORITY = 1
 REQUEST_ID_HEADER = "regards.request.id"
 REQUEST_OWNER_HEADER = "regards.request.owner"
 REQUEST_DATE_HEADER = "regards.request.date"
-
+EVENT_HEADERS = ("id", "type", "source", "subject")
+"""The attributes of a CloudEvent that its headers repeat, with ``ce-`` before their names."""
 
 EVENTS: Mapping[MessageKind, str] = {
     MessageKind.ORDER_RESPONSE: ORDER_RESPONSE,
@@ -44,7 +46,7 @@ EVENTS: Mapping[MessageKind, str] = {
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
     MessageKind.NOTIFIER_COPY: NOTIFICATION_REQUEST,
 }
-"""The Java class of each message that peers read. Steps and dead letters are internal."""
+"""The Java class of each message that Java peers read. Steps and dead letters are internal."""
 
 
 class Publications:
@@ -57,6 +59,7 @@ class Publications:
         remote_step_queue: str,
         remote_steps: Collection[str],
         request_queue: Queue,
+        event_exchange: str,
         namespace: str = "regards",
         instance_name: str = "REGARDS",
     ) -> None:
@@ -67,6 +70,7 @@ class Publications:
             remote_step_queue: name of the queue of the steps that call other services.
             remote_steps: the names of those steps.
             request_queue: the queue of order requests; gives the address of their dead letters.
+            event_exchange: name of the topic exchange of the events of orders.
             namespace: prefix of the exchanges.
             instance_name: property ``regards.instance.name``, the ``app_id`` of all messages.
         """
@@ -74,6 +78,7 @@ class Publications:
         self._remote_step_queue = remote_step_queue
         self._remote_steps = remote_steps
         self._request_queue = request_queue
+        self._event_exchange = event_exchange
         self._namespace = namespace
         self._instance_name = instance_name
 
@@ -85,6 +90,8 @@ class Publications:
                 return self._dead_request(row)
             case MessageKind.REPLAY:
                 return _replay(row)
+            case MessageKind.ORDER_EVENT:
+                return self._order_event(row)
             case _:
                 return self._event(row, EVENTS[row.kind])
 
@@ -145,6 +152,24 @@ class Publications:
             routing_key=requests.dead_letter_key or SHARED_DEAD_LETTER_QUEUE,
             mandatory=True,
             message=self._message(row, orjson.dumps(content["request"]), headers),
+        )
+
+    def _order_event(self, row: OutboxRow) -> Publication:
+        """Address a CloudEvent to the exchange of events, whether or not a queue is bound (faces.md E-24).
+
+        The body is that of all doors. Its attributes are headers, too, for bindings to a headers exchange.
+        """
+        event = orjson.loads(row.body)
+        data = event["data"]
+        attributes = {f"ce-{name}": event[name] for name in EVENT_HEADERS}
+        message = self._message(row, row.body, {TENANT_HEADER: row.tenant, **attributes})
+        message.content_type, message.content_encoding = EVENT, None
+        return Publication(
+            vhost=Vhost.MULTITENANT,
+            exchange=self._event_exchange,
+            routing_key=f"{row.tenant}.{data['event']}.{data['orderId']}",
+            mandatory=False,
+            message=message,
         )
 
     def _exchange(self, event: str) -> str:

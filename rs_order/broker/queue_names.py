@@ -119,7 +119,11 @@ _TENANT_HANDLERS = (
 
 
 def topology(
-    namespace: str = "regards", type_identifier: str = SERVICE, *, instance_identifier: str
+    namespace: str = "regards",
+    type_identifier: str = SERVICE,
+    *,
+    instance_identifier: str,
+    publishes_events: bool = False,
 ) -> Topology:
     """Return the elements that rs-order declares on both virtual hosts (amqp.md 4).
 
@@ -131,8 +135,10 @@ def topology(
     consumer, so **each of them needs one**. Without a consumer it stays on the broker for ever and fills.
     That also holds for the second and third queue of one event. In the Java service each feeds a cache of
     its own; here they feed one, so the further consumers drop their messages.
+
+    ``publishes_events``: declare the exchange of the events of orders (faces.md E-24).
     """
-    return _Names(namespace, type_identifier, instance_identifier).topology()
+    return _Names(namespace, type_identifier, instance_identifier, publishes_events).topology()
 
 
 _Subscription = tuple[str, Queue]
@@ -146,6 +152,12 @@ class _Names:
     namespace: str
     type_identifier: str
     instance_identifier: str
+    publishes_events: bool
+
+    @property
+    def events(self) -> Exchange:
+        """The exchange of the events of orders. Subscribers choose by routing keys."""
+        return Exchange(f"{self.type_identifier}.events", "topic")
 
     def exchange(self, event: str) -> Exchange:
         return Exchange(f"{self.namespace}.broadcast.{event}")
@@ -233,6 +245,9 @@ class _Names:
         )
         security = self._instance_queues(_SECURITY_HANDLERS)
         tenants = self._instance_queues(_TENANT_HANDLERS)
+        multitenant = self._elements((*shared, *security), _PUBLISHED, (steps, remote_steps))
+        if self.publishes_events:
+            multitenant += Elements((self.events,), (), ())
         return Topology(
             order_requests=requests,
             order_cancels=cancels,
@@ -245,7 +260,8 @@ class _Names:
             security_events=tuple(PlatformEvent(*subscription) for subscription in security),
             tenant_events=tuple(PlatformEvent(*subscription) for subscription in tenants),
             inputs=self.inputs(shared),
-            multitenant=self._elements((*shared, *security), _PUBLISHED, (steps, remote_steps)),
+            events=self.events,
+            multitenant=multitenant,
             instance=self._elements(tenants, (NOTIFICATION,), ()),
             of_each_instance=self._elements(security, (), ()),
         )

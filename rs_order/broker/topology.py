@@ -179,6 +179,8 @@ class Topology:
     """On the instance virtual host."""
     inputs: InputQueues
     """The queues of ``multitenant`` that peers' events reach, with their quorum queues."""
+    events: Exchange
+    """The topic exchange of the events of orders. It is declared only if they are published."""
     multitenant: Elements
     instance: Elements
     of_each_instance: Elements

@@ -15,7 +15,9 @@ from rs_order.domain.events import Event, EventType, event_id
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import FileCounters, FileState, OrderStatus
+from rs_order.ports import MessageKind, Written
 from rs_order.store.errors import store_errors
+from rs_order.store.outbox import Messages, OutgoingMessage
 from rs_order.store.pool import Connection, Pool, statements, transaction
 from rs_order.store.tenant_reads import read_rows
 
@@ -180,13 +182,29 @@ class EventFilter:
 class EventLog:
     """The log of each tenant. All calls raise StoreUnavailable."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        committed: Callable[[Written], None] = lambda _: None,
+        *,
+        published: bool = False,
+    ) -> None:
+        """Set where the logs are.
+
+        Args:
+            pool: the database.
+            committed: called after each commit that wrote to the outbox, with what it wrote.
+            published: write each event to the outbox, too, in the commit that gives it its position.
+        """
         self._pool = pool
+        self._committed = committed
+        self._published = published
 
     async def number(
         self, tenant: Tenant, compose: Callable[[CommittedEvent], str], limit: int
     ) -> Numbered:
         """Number up to ``limit`` committed events. ``compose`` returns what all readers get of one."""
+        written: Written | None = None
         with store_errors():
             async with transaction(self._pool, tenant, first=[SQL["lock_log"]]) as connection:
                 rows = await connection.fetch(SQL["unnumbered"], limit)
@@ -204,13 +222,21 @@ class EventLog:
                     for number, row in enumerate(rows, 1)
                     if row["id"] is not None
                 }
+                bodies = [compose(one) for one in events.values()]
                 if events:
                     await connection.execute(
                         SQL["number"],
                         list(events),
                         [one.position for one in events.values()],
-                        [compose(one) for one in events.values()],
+                        bodies,
                     )
+                if events and self._published:
+                    sending = Messages(connection, tenant, {})
+                    messages = [_message(tenant, one) for one in events.values()]
+                    await sending.send_composed(messages, bodies)
+                    written = sending.written
+        if written:
+            self._committed(written)
         return Numbered(len(events), last + len(events))
 
     async def state(self, tenant: Tenant, before: datetime) -> LogState:
@@ -243,6 +269,21 @@ class EventLog:
         looked_to = rows[0]["looked_to"]
         end = events[-1].position if len(events) == limit else looked_to or rows[0]["last"]
         return EventPage(events, max(after, end), rows[0]["purged"])
+
+
+def _message(tenant: Tenant, event: CommittedEvent) -> OutgoingMessage:
+    """Return the message of an event, whose body is its CloudEvent.
+
+    The stream is that of the order's events alone: their writer holds the lock of the log, and not that of
+    the order.
+    """
+    return OutgoingMessage(
+        kind=MessageKind.ORDER_EVENT,
+        tenant=tenant,
+        body={},
+        stream=f"{tenant}/events/{event.order_id}",
+        message_id=event.id,
+    )
 
 
 def _selection(wanted: EventFilter) -> tuple[str, tuple[object, ...]]:

@@ -20,6 +20,7 @@ MESSAGES = Publications(
     remote_step_queue=NAMES.remote_steps.name,
     remote_steps={"complete-order"},
     request_queue=NAMES.order_requests,
+    event_exchange=NAMES.events.name,
 )
 MESSAGE_ID = UUID("6f1c1c2f-0f55-4b3b-8d62-5a2e2c405b3b")
 
@@ -114,6 +115,33 @@ def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
     }
 
 
+def test_an_event_of_an_order_is_a_cloud_event_with_a_routing_key() -> None:
+    """faces.md E-24: subscribers choose by the key, or by headers. The body is that of the log."""
+    body = (
+        b'{"specversion":"1.0","id":"i","source":"https://h/p","type":"x.suborder.ready","subject":"orders/12",'
+        b'"data":{"event":"suborder.ready","orderId":12}}'
+    )
+    publication = MESSAGES.publication(row(MessageKind.ORDER_EVENT, body=body))
+    message = publication.message
+
+    assert (publication.vhost, publication.exchange) == (Vhost.MULTITENANT, "rs-order.events")
+    assert publication.routing_key == "project1.suborder.ready.12"
+    assert publication.mandatory is False
+    assert dict(message.headers) == {
+        "regards.tenant": "project1",
+        "ce-id": "i",
+        "ce-type": "x.suborder.ready",
+        "ce-source": "https://h/p",
+        "ce-subject": "orders/12",
+    }
+    assert (message.content_type, message.content_encoding) == (
+        "application/cloudevents+json",
+        None,
+    )
+    assert message.delivery_mode is aio_pika.DeliveryMode.PERSISTENT
+    assert (message.message_id, message.body) == (str(MESSAGE_ID), body)
+
+
 @pytest.mark.parametrize(
     ("step", "queue"),
     [("schedule", "rs-order.steps"), ("complete-order", "rs-order.remote-steps")],
@@ -127,7 +155,9 @@ def test_a_step_goes_to_its_queue_or_counts_as_not_published(step: str, queue: s
     assert publication.message.headers == {"regards.tenant": "project1"}
 
 
-@pytest.mark.parametrize("kind", sorted(set(MessageKind) - {"DEAD_REQUEST", "REPLAY"}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(MessageKind) - {"DEAD_REQUEST", "REPLAY", "ORDER_EVENT"})
+)
 def test_every_message_has_the_properties_of_a_regards_publisher(kind: MessageKind) -> None:
     """amqp.md 1.6, and the message_id of the row, the same at each attempt. A replay repeats the original."""
     before = datetime.now(UTC).replace(microsecond=0)
@@ -203,6 +233,7 @@ def test_names_of_publications_follow_the_settings() -> None:
         remote_step_queue=NAMES.remote_steps.name,
         remote_steps=(),
         request_queue=NAMES.order_requests,
+        event_exchange=NAMES.events.name,
         namespace="other",
         instance_name="CNES",
     )

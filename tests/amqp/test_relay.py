@@ -43,6 +43,7 @@ MESSAGES = Publications(
     remote_step_queue=TOPOLOGY.remote_steps.name,
     remote_steps=(),
     request_queue=TOPOLOGY.order_requests,
+    event_exchange=TOPOLOGY.events.name,
 )
 PROJECT = Tenant("project1")
 

@@ -195,6 +195,17 @@ def test_names_follow_namespace_and_type() -> None:
     assert other.dead_letter_queues(Vhost.INSTANCE) == ("regards.DLQ",)
 
 
+def test_the_exchange_of_events_exists_only_if_they_are_published() -> None:
+    """faces.md E-24: whoever publishes declares it, and there is no other difference."""
+    publishing = topology(instance_identifier="instance_1", publishes_events=True)
+    added = set(publishing.multitenant.exchanges) - set(FULL.multitenant.exchanges)
+
+    assert added == {Exchange("rs-order.events", "topic")}
+    assert publishing.multitenant.for_publishing.exchanges == publishing.multitenant.exchanges
+    assert publishing.multitenant.queues == FULL.multitenant.queues
+    assert publishing.instance == FULL.instance
+
+
 async def test_declaring_everything_twice_changes_nothing(broker: FreshBroker) -> None:
     """Each start and each reconnection declares all of it."""
     async with raw_channel(broker.url, broker.vhost) as channel:

@@ -322,3 +322,34 @@ async def test_a_commit_wakes_who_waits(app: AppHarness) -> None:
 
     page = await parts(app).log.page(TENANT, ALL, 0, 10)
     assert [orjson.loads(event.body)["data"]["orderId"] for event in page.events] == [order]
+
+
+async def test_published_events_are_written_with_their_positions(pool: Pool) -> None:
+    """One transaction gives an event its position and writes it to the outbox, as readers get it (E-24)."""
+    app = AppHarness(pool, events_amqp=True)
+    order = await app.order("a")
+    await app.actions.pause(JANE, order)
+    assert await app.rows(PUBLISHED_EVENTS) == []
+    await parts(app).numbering.number(TENANT)
+    await parts(app).numbering.number(TENANT)
+    rows = await app.rows(PUBLISHED_EVENTS)
+
+    assert [row["position"] for row in rows] == [1, 2]
+    assert all(row["same_transaction"] and row["same_body"] for row in rows)
+    assert {row["stream"] for row in rows} == {f"{TENANT}/events/{order}"}
+
+
+async def test_nothing_is_published_unless_it_is_set(app: AppHarness) -> None:
+    """The outbox has no event."""
+    await app.order("a")
+
+    assert len(await events(app)) == 1
+    assert await app.rows(PUBLISHED_EVENTS) == []
+
+
+PUBLISHED_EVENTS = """
+select event.position, outbox.stream, outbox.xmin = event.xmin as same_transaction,
+       outbox.body = event.body as same_body
+from rs_order.outbox left join event on event.event_id = outbox.message_id
+where outbox.kind = 'ORDER_EVENT' order by outbox.id
+"""

@@ -129,6 +129,7 @@ def _publications(names: Topology) -> Publications:
         remote_step_queue=names.remote_steps.name,
         remote_steps=(),
         request_queue=names.order_requests,
+        event_exchange=names.events.name,
     )
 
 
