@@ -86,6 +86,11 @@ _oldest_sub_order = Gauge(
 _overdue = Gauge(
     "rs_order_sub_order_overdue_seconds", "Time since the most overdue step was due", ["tenant"]
 )
+_oldest_event = Gauge(
+    "rs_order_event_oldest_seconds",
+    "Time since the oldest event without a position was written",
+    ["tenant"],
+)
 
 
 class TenantSource:
@@ -100,7 +105,8 @@ class TenantSource:
         self._clock = clock
 
     def source(self) -> Source:
-        gauges = (_restores, _files, _bytes, _oldest_request, _oldest_sub_order, _overdue)
+        since = (_oldest_request, _oldest_sub_order, _overdue, _oldest_event)
+        gauges = (_restores, _files, _bytes, *since)
         return Source("tenants", self._sample, gauges)
 
     async def _sample(self) -> None:
@@ -116,6 +122,7 @@ class TenantSource:
             _keep_oldest(since[_oldest_sub_order], (label, "READY"), waiting.ready)
             _keep_oldest(since[_oldest_sub_order], (label, "PROCESSING"), waiting.processing)
             _keep_oldest(since[_overdue], (label,), waiting.due)
+            _keep_oldest(since[_oldest_event], (label,), waiting.event)
         self._set(in_flight, since)
 
     def _set(

@@ -33,6 +33,8 @@ class TenantBacklog:
     """When the executions of the oldest sub-order that waits for results were requested."""
     due: datetime | None
     """When the next step of the most overdue sub-order was due."""
+    event: datetime | None
+    """When the oldest event without a position was written."""
 
 
 class Backlog:
@@ -59,4 +61,4 @@ class Backlog:
     async def of(self, tenant: Tenant) -> TenantBacklog:
         async with reading(self._pool, tenant) as connection:
             (row,) = await connection.fetch(SQL["of_tenant"], self._processing_silence)
-        return TenantBacklog(row["request"], row["ready"], row["processing"], row["due"])
+        return TenantBacklog(**row)

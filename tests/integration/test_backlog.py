@@ -106,6 +106,22 @@ async def test_a_step_that_is_late_is_seen(pool: Pool, tenants: Tenants, rows: T
     assert await values(pool, tenants) == {"sub_order_overdue_seconds project1": 3 * 3600}
 
 
+async def test_an_event_without_a_position_is_seen(pool: Pool, tenants: Tenants) -> None:
+    """Nobody can read it. One with a position doesn't count, however old it is."""
+    async with in_tenant(pool, TENANT) as connection:
+        await connection.execute(
+            "insert into event (event_id, order_id, ordinal, owner, type, created_at, position, body, data)"
+            " values (gen_random_uuid(), 1, 1, 'o', 't', $1, 1, '{}', null),"
+            " (gen_random_uuid(), 1, 2, 'o', 't', $2, null, null, '{}'),"
+            " (gen_random_uuid(), 1, 3, 'o', 't', $3, null, null, '{}')",
+            NOW,
+            NOW + timedelta(hours=7),
+            NOW + timedelta(hours=8),
+        )
+
+    assert await values(pool, tenants) == {"event_oldest_seconds project1": 3 * 3600}
+
+
 async def test_tenants_beyond_the_limit_are_added_up(pool: Pool, tenants: Tenants) -> None:
     """Their sub-orders are summed; the oldest of all is reported. An inactive tenant doesn't count."""
     await tenants.add("project3")

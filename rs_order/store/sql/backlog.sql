@@ -35,4 +35,5 @@ select
      where state = 'PROCESSING'
        and exists (select from process_batch where sub_order_id = sub_order.id and batch_id is not null)
      order by due_at limit 1) as processing,
-    (select due_at from sub_order where state in ('RUNNING', 'PROCESSING') order by due_at limit 1) as due
+    (select due_at from sub_order where state in ('RUNNING', 'PROCESSING') order by due_at limit 1) as due,
+    (select created_at from event where position is null order by id limit 1) as event
