@@ -27,6 +27,7 @@ def asyncapi_command() -> None:
         file_references=names.file_references.name,
         processing_results=names.processing_results.name,
         process_rights=names.process_rights.name,
+        events=names.events.name,
         of_instance={
             consumed.event: consumed.queue.name
             for consumed in reversed((*names.security_events, *names.tenant_events))

@@ -6,6 +6,14 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from rs_order.contracts.asyncapi_events import (
+    BROKER,
+    MODEL,
+    event_channels,
+    event_messages,
+    event_operations,
+    servers,
+)
 from rs_order.contracts.asyncapi_messages import INSTANCE, Addresses, Message, messages_of
 from rs_order.contracts.wire import (
     CONTENT_ENCODING,
@@ -31,6 +39,7 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
     """
     messages = messages_of(addresses)
     schemas = _schemas(messages)
+    described = {message.name: _described(message, schemas) for message in messages}
     return {
         "asyncapi": ASYNCAPI,
         "info": {
@@ -38,18 +47,21 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
             "version": version,
             "description": (
                 "Order service of a space-data archive. It consumes order and cancel requests and the "
-                "events of other services, and publishes the progress of each order. Members that are "
-                "null are left out; unknown members are ignored."
+                "events of other services, and publishes the progress of each order. Events of orders are "
+                "CloudEvents, on the broker and over HTTP. Members that are null are left out; unknown "
+                "members are ignored."
             ),
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
-        "channels": _channels(messages, addresses),
+        "servers": servers(),
+        "channels": _channels(messages, addresses) | event_channels(addresses),
         "operations": {
-            f"{message.action}{message.name}": _operation(message) for message in messages
+            **{f"{message.action}{message.name}": _operation(message) for message in messages},
+            **event_operations(),
         },
         "components": {
-            "messages": {message.name: _described(message, schemas) for message in messages},
+            "messages": described | event_messages(schemas.event),
             "schemas": schemas.definitions,
         },
     }
@@ -59,19 +71,21 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
 class _Schemas:
     references: Mapping[type[WireModel], Document]
     """The reference to the schema of each model."""
+    event: Document
+    """The reference to the schema of the events of orders."""
     definitions: Document
 
 
 def _schemas(messages: Sequence[Message]) -> _Schemas:
     by_model, shared = models_json_schema(
         # Several events may have the same model.
-        list(dict.fromkeys((message.model, message.schema_mode) for message in messages)),
+        [*dict.fromkeys((message.model, message.schema_mode) for message in messages), MODEL],
         ref_template="#/components/schemas/{model}",
     )
     references = {
         message.model: by_model[message.model, message.schema_mode] for message in messages
     }
-    return _Schemas(references, shared["$defs"])
+    return _Schemas(references, by_model[MODEL], shared["$defs"])
 
 
 def _channels(messages: Sequence[Message], addresses: Addresses) -> Document:
@@ -102,6 +116,7 @@ def _channel(message: Message, address: str, text: str, binding: Document) -> Do
     return {
         "address": address,
         "description": text,
+        "servers": [BROKER],
         "messages": {message.name: {"$ref": f"#/components/messages/{message.name}"}},
         "bindings": {"amqp": {**binding, "bindingVersion": AMQP_BINDING}},
         **parameters,

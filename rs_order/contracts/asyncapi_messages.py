@@ -70,6 +70,8 @@ class Addresses:
     file_references: str
     processing_results: str
     process_rights: str
+    events: str
+    """The topic exchange of the events of orders."""
     of_instance: Mapping[str, str]
     """Queues of each single instance by the Java class of the event; they contain ``INSTANCE``."""
     namespace: str = "regards"

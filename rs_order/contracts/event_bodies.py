@@ -1,5 +1,6 @@
 """Events of orders as readers get them: CloudEvents 1.0.2 with data of our own (faces.md 4.1)."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ConfigDict, Field
@@ -10,6 +11,32 @@ from rs_order.domain.states import OrderStatus
 
 EVENT: Final = "application/cloudevents+json"
 EVENTS: Final = "application/cloudevents-batch+json"
+
+_ENDS: Final = ("failed",)
+_BY: Final = ("by",)
+MEMBERS: Final[Mapping[EventType, tuple[str, ...]]] = {
+    EventType.ORDER_CREATED: ("label", "door"),
+    EventType.ORDER_LISTED: ("bytes", "subOrders"),
+    EventType.SUB_ORDER_STARTED: ("subOrderId", "subOrderFiles", "subOrderBytes"),
+    EventType.SUB_ORDER_READY: (
+        "subOrderId",
+        "subOrderFiles",
+        "subOrderBytes",
+        "subOrderFailed",
+        "totalSubOrders",
+    ),
+    EventType.ORDER_PROGRESS: ("threshold",),
+    EventType.ORDER_DONE: _ENDS,
+    EventType.ORDER_DONE_WITH_WARNING: _ENDS,
+    EventType.ORDER_FAILED: _ENDS,
+    EventType.ORDER_PAUSED: _BY,
+    EventType.ORDER_RESUMED: _BY,
+    EventType.ORDER_RETRIED: _BY,
+    EventType.ORDER_DOWNLOADED: (),
+    EventType.ORDER_EXPIRED: (),
+    EventType.ORDER_DELETED: (),
+}
+"""The members of data that each event of a type has, beside those of all."""
 
 _ORDER: Final = "https://regards.example.org/api/v1/rs-order/user/orders/12"
 

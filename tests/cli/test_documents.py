@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rs_order.domain.events import EventType
 from tests.cli.commands import rs_order
 
 REQUESTS = (
@@ -64,6 +65,9 @@ async def test_asyncapi_has_the_structure_of_its_version(asyncapi: Document) -> 
     assert {"title", "version"} <= asyncapi["info"].keys()
     for channel in asyncapi["channels"].values():
         assert isinstance(channel["address"], str)
+        (server,) = channel["servers"]
+        if server["$ref"] == "#/servers/api":
+            continue
         binding = channel["bindings"]["amqp"]
         assert binding[{"routingKey": "exchange", "queue": "queue"}[binding["is"]]]["durable"]
     for operation in asyncapi["operations"].values():
@@ -118,6 +122,28 @@ async def test_asyncapi_says_what_every_instance_hears(
     assert channel["parameters"].keys() == {"instance"}
     assert queue["autoDelete"] is True
     assert queue["vhost"] == vhost
+
+
+async def test_asyncapi_has_every_event_of_orders(asyncapi: Document) -> None:
+    """On the broker and as a stream, each with the members of its type."""
+    for operation, address in (
+        ("sendEvent", "{tenant}.{event}.{orderId}"),
+        ("streamEvents", "/events/stream"),
+    ):
+        channel = _at(asyncapi, asyncapi["operations"][operation]["channel"]["$ref"])
+        assert channel["address"] == address
+        assert channel["messages"].keys() == set(EventType)
+    exchange = asyncapi["channels"]["events"]["bindings"]["amqp"]["exchange"]
+    message = asyncapi["components"]["messages"]["suborder.ready"]
+    base, own = message["payload"]["allOf"]
+
+    assert (exchange["name"], exchange["type"]) == ("rs-order.events", "topic")
+    assert message["contentType"] == "application/cloudevents+json"
+    assert {"specversion", "id", "source", "type", "data"} <= set(
+        _at(asyncapi, base["$ref"])["required"]
+    )
+    assert own["properties"]["data"]["properties"]["event"] == {"const": "suborder.ready"}
+    assert {"subOrderId", "totalSubOrders"} <= set(own["properties"]["data"]["required"])
 
 
 async def test_openapi_has_the_download(openapi: Document) -> None:

@@ -10,7 +10,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from rs_order.actions.rights import Actor
 from rs_order.app.events import EventParts
-from rs_order.contracts.event_bodies import EventDto
+from rs_order.contracts.event_bodies import MEMBERS, EventDto
 from rs_order.domain.events import EventType
 from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
@@ -25,6 +25,9 @@ from tests.support.rows import OWNER
 ALL = EventFilter()
 
 
+COMMON = {"orderId", "ordinal", "event", "status", "percent", "files", "correlationId", "links"}
+
+
 def parts(app: AppHarness) -> EventParts:
     return app.application.shared.events
 
@@ -35,7 +38,10 @@ async def events(
     """Number the committed events, and return the wanted ones."""
     await parts(app).numbering.number(TENANT)
     page = await parts(app).log.page(TENANT, wanted, after, 1000)
-    return [orjson.loads(event.body) for event in page.events]
+    found = [orjson.loads(event.body) for event in page.events]
+    for data in (event["data"] for event in found if event["data"]["event"] in MEMBERS):
+        assert data.keys() - {"message"} == COMMON | set(MEMBERS[data["event"]])
+    return found
 
 
 def names(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,132 @@
+"""The events of orders in the AsyncAPI document: on the broker, and as server-sent events (faces.md E-25)."""
+
+from typing import Any, Final
+
+from pydantic.json_schema import JsonSchemaMode
+
+from rs_order.contracts.asyncapi_messages import MULTITENANT_VHOST, Addresses
+from rs_order.contracts.event_bodies import EVENT, MEMBERS, EventDto
+from rs_order.contracts.wire import TENANT_HEADER, WireModel
+from rs_order.domain.events import EventType
+
+AMQP_BINDING: Final = "0.3.0"
+HTTP_BINDING: Final = "0.3.0"
+MODEL: Final[tuple[type[WireModel], JsonSchemaMode]] = (EventDto, "serialization")
+
+BROKER: Final = {"$ref": "#/servers/broker"}
+_API: Final = {"$ref": "#/servers/api"}
+_EVENTS: Final = "events"
+_STREAM: Final = "stream"
+_ATTRIBUTES: Final = ("id", "type", "source", "subject")
+
+
+def servers() -> dict[str, Any]:
+    """Return the two servers. Their hosts are those of a deployment."""
+    return {
+        "broker": {
+            "host": "{host}",
+            "protocol": "amqp",
+            "description": "RabbitMQ.",
+            "variables": {"host": {"description": "As in RS_ORDER_AMQP_URL."}},
+        },
+        "api": {
+            "host": "{host}",
+            "pathname": "/api/v1/rs-order",
+            "protocol": "https",
+            "description": "The gateway of the platform.",
+            "variables": {"host": {"description": "Of the project."}},
+        },
+    }
+
+
+def event_channels(addresses: Addresses) -> dict[str, Any]:
+    """Return the channels on which events of orders are published."""
+    exchange = {
+        "name": addresses.events,
+        "type": "topic",
+        "durable": True,
+        "autoDelete": False,
+        "vhost": MULTITENANT_VHOST,
+    }
+    return {
+        _EVENTS: {
+            "address": "{tenant}.{event}.{orderId}",
+            "description": f"Routing keys of the topic exchange {addresses.events}. It exists if "
+            "RS_ORDER_EVENTS_AMQP is set.",
+            "servers": [BROKER],
+            "parameters": {
+                "tenant": {"description": "Project."},
+                "event": {"enum": list(EventType), "description": "Without the prefix of types."},
+                "orderId": {"description": "Id of the order."},
+            },
+            "messages": _references(),
+            "bindings": {
+                "amqp": {
+                    "is": "routingKey",
+                    "exchange": exchange,
+                    "bindingVersion": AMQP_BINDING,
+                }
+            },
+        },
+        _STREAM: {
+            "address": "/events/stream",
+            "description": "Server-sent events: `id` is the position, `event` the type without prefix, "
+            "`data` the CloudEvent.",
+            "servers": [_API],
+            "messages": _references(),
+        },
+    }
+
+
+def event_operations() -> dict[str, Any]:
+    return {
+        "sendEvent": {
+            "action": "send",
+            "summary": "An event of an order. Those of one order are published in sequence.",
+            **_on(_EVENTS),
+        },
+        "streamEvents": {
+            "action": "send",
+            "summary": "The events of the caller's orders, or of a project, as they happen.",
+            **_on(_STREAM),
+            "bindings": {"http": {"method": "GET", "bindingVersion": HTTP_BINDING}},
+        },
+    }
+
+
+def event_messages(event_schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a message for each type. ``event_schema``: the reference to what they have in common."""
+    return {type_: _message(type_, event_schema) for type_ in EventType}
+
+
+def _message(type_: EventType, event_schema: dict[str, Any]) -> dict[str, Any]:
+    data = {
+        "properties": {"event": {"const": type_}},
+        "required": ["event", *MEMBERS[type_]],
+    }
+    return {
+        "name": type_,
+        "title": type_,
+        "contentType": EVENT,
+        "headers": {
+            "type": "object",
+            "description": "On the broker.",
+            "properties": {
+                name: {"type": "string"}
+                for name in (TENANT_HEADER, *(f"ce-{attribute}" for attribute in _ATTRIBUTES))
+            },
+        },
+        "payload": {"allOf": [event_schema, {"properties": {"data": data}}]},
+    }
+
+
+def _on(channel: str) -> dict[str, Any]:
+    address = f"#/channels/{channel}"
+    return {
+        "channel": {"$ref": address},
+        "messages": [{"$ref": f"{address}/messages/{type_}"} for type_ in EventType],
+    }
+
+
+def _references() -> dict[str, Any]:
+    return {type_: {"$ref": f"#/components/messages/{type_}"} for type_ in EventType}
