@@ -36,8 +36,8 @@ order=$(send_json POST /user/orders '{}' --header "Idempotency-Key: $key" --retr
 echo "   order $order"
 
 echo '4. Wait until the order has ended'
-# REST has no notifications, so ask again from time to time. Two seconds suit the sandbox. Files on
-# real tapes take minutes or hours: ask every minute, or let AMQP inform you.
+# Ask again from time to time. Two seconds suit the sandbox. Files on real tapes take minutes or hours:
+# ask every minute, or hear of it (docs/tutorial/events.md).
 status=PENDING
 while [ "$status" = PENDING ] || [ "$status" = RUNNING ]; do
     sleep 2

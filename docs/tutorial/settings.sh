@@ -19,6 +19,9 @@ PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
 : "${RS_ORDER_JWT_KEY_HS512:=!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!}"
 : "${RS_ORDER_ORDER_SECRET:=only-for-the-tutorial-0123456789abcdef}"
 
+# Web pages may have their token in the address of a stream of events, as behind the gateway.
+: "${RS_ORDER_TOKEN_IN_QUERY:=true}"
+
 # The sandbox plays the other services of the platform, all on one port.
 : "${SANDBOX_PORT:=9100}"
 RS_ORDER_EXTERNAL_ALLOWED_NETWORKS=127.0.0.0/8 # it offers external files on this computer

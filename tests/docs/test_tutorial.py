@@ -26,6 +26,7 @@ from tests.support.tools import ARIA2, CURL, JQ, PSQL, WGET, program
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/tutorial/README.md").read_text(encoding="utf-8")
+EVENT_PAGE = (ROOT / "docs/tutorial/events.md").read_text(encoding="utf-8")
 LIST_PAGE = (ROOT / "docs/tutorial/lists.md").read_text(encoding="utf-8")
 STOP_SECONDS = 35
 
@@ -146,13 +147,20 @@ async def test_order_with_curl(environment: dict[str, str]) -> None:
     assert zipped == {name: eve[name] for name in ("eve_01.txt", "eve_02.txt")}
 
 
+async def ordered_with_curl(environment: dict[str, str]) -> str:
+    """Run the script of the page. Return the id of its order, whose files are downloaded."""
+    code, lines = await ended(commands_with("order_with_curl.sh"), environment)
+    assert code == 0, lines
+    (order,) = [line.split()[1] for line in lines if re.fullmatch(r" +order \d+", line)]
+    return order
+
+
 async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: Path) -> None:
     """Each tool gets the files of an order from its list."""
     for tool in (ARIA2, CURL, JQ, WGET):
         await program(tool)
     own = environment | {"DOWNLOADS": str(tmp_path)}
-    _, lines = await ended(commands_with("order_with_curl.sh"), own)
-    (order,) = [line.split()[1] for line in lines if re.fullmatch(r" +order \d+", line)]
+    order = await ordered_with_curl(own)
     blocks = re.findall(r"^```sh\n(.*?)^```", LIST_PAGE, re.MULTILINE | re.DOTALL)
 
     code, lines = await ended("".join(blocks), own | {"ORDER": order})
@@ -165,6 +173,32 @@ async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: P
             assert hashlib.md5(content, usedforsecurity=False).hexdigest() == eve[name]
             assert f"{name}: OK" in lines
     assert len(list((tmp_path / "tools/products").glob("*/eve_0?.txt"))) == 2
+
+
+async def test_hear_of_orders(environment: dict[str, str], tmp_path: Path) -> None:
+    """The list, the stream and the command have the events of an order, from its creation to its download."""
+    own = environment | {"DOWNLOADS": str(tmp_path)}
+    *blocks, follow = re.findall(r"^```sh\n(.*?)^```", EVENT_PAGE, re.MULTILINE | re.DOTALL)
+    # From the first event on, so that it doesn't matter when the command is ready.
+    following = await shell(f"exec {follow.strip()} --after 0", own)
+    try:
+        order = await ordered_with_curl(own)
+        await line_with(following, f"order {order} of john@example.org: order.downloaded")
+    finally:
+        following.terminate()
+        await asyncio.wait_for(following.communicate(), STOP_SECONDS)
+    code, lines = await ended("".join(blocks), own | {"ORDER": order})
+
+    assert code == 0, lines
+    assert "1. order.created: PENDING, 0 %" in lines
+    assert any(re.fullmatch(r"\d\. order.downloaded: DONE, 100 %", line) for line in lines)
+    assert any(line.startswith("[]") for line in lines), "the list behind the position is empty"
+    streamed = [line for line in lines if line.startswith("event: ")]
+    assert (streamed[0], streamed[-1]) == ("event: order.created", "event: order.downloaded")
+    printed = [
+        line.split(": ")[1].split()[0] for line in lines if f"order {order} of john@" in line
+    ]
+    assert printed == ["order.done", "order.downloaded"]
 
 
 async def test_commands_of_the_runbook(environment: dict[str, str]) -> None:
