@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
-from rs_order.domain.ids import DataFileId, OrderId
+from rs_order.domain.ids import DataFileId, OrderId, SubOrderId
 
 ArchiveId = NewType("ArchiveId", int)
+
+NOTICE_ID: Final = DataFileId(0)
+"""The file id of ``NOTICE.txt``, which is no file of the order."""
 
 
 class ArchiveFormat(StrEnum):
@@ -21,6 +24,35 @@ class ArchiveState(StrEnum):
     """It can be downloaded, whole or in parts."""
     SUPERSEDED = "SUPERSEDED"
     """A file in it turned out to be another than the catalog says, so it can't be downloaded any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files of an order an archive is made of: those of some sub-orders, and some by themselves."""
+
+    sub_orders: Sequence[SubOrderId] | None = None
+    files: Sequence[DataFileId] | None = None
+    """If neither is given, it is made of all."""
+
+
+ALL_FILES: Final = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that had failed when the archive was made, so it isn't in it."""
+
+    name: str
+    code: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticePage:
+    """Lines of ``NOTICE.txt`` that follow each other, and the files that they name as failed."""
+
+    lines: bytes
+    failed: Sequence[Failed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +78,14 @@ class Archive:
     """Bytes of the files in the entries."""
     tag: str
     """Equal for archives with equal bytes."""
+    order_files: int | None
+    """Files of the order when it was made; None: not known."""
+    missing: int
+    """Files that had failed before, so they aren't in it."""
+    notice_crc: int | None
+    """CRC-32 of ``NOTICE.txt``; None: there is none."""
+    sent: int
+    """Bytes of it that were sent so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +95,10 @@ class Entry:
     file_id: DataFileId
     name: str
     size: int
+
+    @property
+    def is_notice(self) -> bool:
+        return self.file_id == NOTICE_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rs_order.domain.archives import Archive, Page
+from rs_order.domain.archives import NOTICE_ID, Archive, Entry, Page
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS, entry_length
@@ -131,6 +131,10 @@ class ArchiveReader:
         files = await self._files(page)
         position = page.start
         for entry in page.entries:
+            if entry.is_notice:
+                async for piece in self._notice(entry, position):
+                    yield piece
+                return
             header = self._layout.header(entry)
             content = position + len(header)
             trailer = content + self._layout.packed(entry.size)
@@ -150,6 +154,21 @@ class ArchiveReader:
                 if self._proven.bytes >= _KEEP_AT:
                     await self._keep()
             position = end
+
+    async def _notice(self, entry: Entry, position: int) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the entry of ``NOTICE.txt``, whose text is in the store (R-11)."""
+        layout, number = self._layout, 0
+        packer = layout.packer(layout.aligned(0, entry.size))
+        piece = layout.header(entry)
+        while lines := await self._archives.notice(self._tenant, self._archive.id, number):
+            yield position, piece
+            position += len(piece)
+            piece = packer.compress(lines.lines)
+            number += 1
+        yield (
+            position,
+            piece + packer.flush() + layout.trailer(entry, self._archive.notice_crc or 0),
+        )
 
     async def _content(
         self, file: FileToDownload, position: int, start: int = 0
@@ -203,7 +222,7 @@ class ArchiveReader:
         yield archive.directory + length, layout.end(archive.entries, archive.directory, length)
 
     async def _files(self, page: Page) -> Mapping[DataFileId, FileToDownload]:
-        wanted = [entry.file_id for entry in page.entries]
+        wanted = [entry.file_id for entry in page.entries if not entry.is_notice]
         files = await self._archives.files(self._tenant, self._archive.order_id, wanted)
         if len(files) < len(wanted):
             raise ArchiveGone
@@ -224,7 +243,8 @@ class ArchiveReader:
             files = await self._files(page)
             unproven = [file for file in files.values() if file.hashes is None]
             if not unproven:
-                return {file.id: file.hashes.crc32 for file in files.values() if file.hashes}
+                known = {file.id: file.hashes.crc32 for file in files.values() if file.hashes}
+                return {**known, NOTICE_ID: self._archive.notice_crc or 0}
             if sum(file.size or 0 for file in unproven) <= READ_FOR_DIRECTORY:
                 for file in unproven:
                     await self._prove(file)

@@ -2,25 +2,37 @@
 
 import re
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, floor
 from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 
-from rs_order.contracts.archive_bodies import ArchiveDto, ArchiveListDto, ArchiveRequestDto
-from rs_order.domain.archives import Archive, ArchiveFormat, ArchiveId, ArchiveState
+from rs_order.contracts.archive_bodies import (
+    ArchiveDto,
+    ArchiveHashesDto,
+    ArchiveListDto,
+    ArchiveRequestDto,
+)
+from rs_order.domain.archives import (
+    Archive,
+    ArchiveFormat,
+    ArchiveId,
+    ArchiveState,
+    Selection,
+)
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import DataFileId, OrderId, SubOrderId
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_plan import CannotBeArchived
 from rs_order.downloads.archive_reader import (
     ArchiveGone,
     ArchiveRequest,
     EntryFailed,
     NotIndexed,
 )
-from rs_order.downloads.make_archives import CannotBeArchived, MakeArchives, NothingAvailable
+from rs_order.downloads.make_archives import MakeArchives, NothingAvailable
 from rs_order.downloads.readings import SkippingAhead
 from rs_order.downloads.routes import OrderTokenInQuery, counted_user
 from rs_order.downloads.streaming import StreamedPart
@@ -127,13 +139,17 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         """Make an archive of the files that are available now. It can be downloaded in parts."""
         order = await _order(request, access, services, caller, OrderId(order_id))
         try:
-            made = await services.make.make(caller.tenant, order.id, ArchiveFormat(wanted.format))
+            made = await services.make.make(
+                caller.tenant, order.id, ArchiveFormat(wanted.format), _selection(wanted)
+            )
         except NothingAvailable as error:
             raise Problem(ProblemCode.NOTHING_AVAILABLE, str(error)) from error
         except CannotBeArchived as error:
             raise Problem(ProblemCode.CANNOT_BE_ARCHIVED, str(error)) from error
         archive = await _archive(services, caller, made)
-        body = _described(request, services, caller, order, archive)
+        known = await services.archives.known_crcs(caller.tenant, archive.id)
+        hashes = ArchiveHashesDto(crc32_known=known + (archive.notice_crc is not None))
+        body = _described(request, services, caller, order, archive, hashes=hashes)
         answer = json_answer(request, body.to_wire(), 201)
         answer.headers["Location"] = body.href
         return answer
@@ -292,6 +308,8 @@ def _described(
     caller: Caller,
     order: OrderToDownload,
     archive: Archive,
+    *,
+    hashes: ArchiveHashesDto | None = None,
 ) -> ArchiveDto:
     base = base_address(request)
     variables = {"orderId": order.id, "archiveId": f"a{archive.id}", "name": _name_of(archive)}
@@ -304,8 +322,21 @@ def _described(
         length=archive.length,
         etag=archive.tag,
         created=archive.created_at,
+        expires=order.expires_at,
+        of=archive.order_files,
+        missing=archive.missing,
+        sent=floor(archive.sent / archive.length * 10_000) / 10_000,
+        hashes=hashes,
         href=base + expand(DOWNLOAD_ARCHIVE.template, variables),
         public_href=_public_href(base, services, caller, order, variables),
+    )
+
+
+def _selection(wanted: ArchiveRequestDto) -> Selection:
+    sub_orders, files = wanted.sub_order_ids, wanted.file_ids
+    return Selection(
+        None if sub_orders is None else [SubOrderId(one) for one in sub_orders],
+        None if files is None else [DataFileId(one) for one in files],
     )
 
 

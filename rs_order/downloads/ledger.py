@@ -16,6 +16,7 @@ import orjson
 from rs_order.domain.ids import DataFileId
 from rs_order.downloads.checksums import algorithm_of, why_unverifiable
 from rs_order.downloads.entry_names import one_line
+from rs_order.downloads.notice_lines import failed_line, unverifiable_line
 from rs_order.ports import ContentHashes, FetchError, FetchResult, FileOutcome, FileToDownload
 
 MAX_OUTCOMES: Final = 5000
@@ -137,8 +138,8 @@ class _Record:
 
     def line(self) -> bytes:
         if self.result == FetchResult.DOWNLOADED:
-            return f"Checksum of file ({self.name}) not checked: {self.reason}.".encode()
-        return f"Failed to download file ({self.name}): {self.reason}.".encode()
+            return unverifiable_line(self.name, self.reason)
+        return failed_line(self.name, self.reason)
 
     def outcome(self) -> FileOutcome:
         file_id, result = DataFileId(self.file_id), FetchResult(self.result)

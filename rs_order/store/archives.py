@@ -4,10 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rs_order.domain.archives import Archive, ArchiveFormat, ArchiveId, ArchiveState, Entry, Page
+from rs_order.domain.archives import (
+    ALL_FILES,
+    Archive,
+    ArchiveFormat,
+    ArchiveId,
+    ArchiveState,
+    Entry,
+    Failed,
+    NoticePage,
+    Page,
+    Selection,
+)
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
-from rs_order.ports import FileToDownload
+from rs_order.domain.states import FileState
+from rs_order.ports import FileToDownload, ListedFile
 from rs_order.store.downloads import file_of
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, reading, statements, transaction
@@ -30,7 +42,10 @@ class NewArchive:
     content: str
     """Equal for archives with equal entries, whatever their time."""
     tag: str
+    missing: int
+    notice_crc: int | None
     pages: Sequence[Page]
+    notice: Sequence[NoticePage]
 
 
 class Archives:
@@ -40,7 +55,7 @@ class Archives:
         self._pool = pool
 
     async def create(self, tenant: Tenant, archive: NewArchive) -> ArchiveId:
-        """Write an archive with its pages, in one transaction."""
+        """Write an archive with its pages and its notice, in one transaction."""
         with store_errors():
             async with transaction(self._pool, tenant) as connection:
                 archive_id = await connection.fetchval(
@@ -55,9 +70,15 @@ class Archives:
                     archive.bytes,
                     archive.content,
                     archive.tag,
+                    archive.missing,
+                    archive.notice_crc,
                 )
                 await connection.executemany(
                     SQL["add_page"], [(archive_id, *_record(page)) for page in archive.pages]
+                )
+                await connection.executemany(
+                    SQL["add_notice"],
+                    [(archive_id, at, *_notice(page)) for at, page in enumerate(archive.notice)],
                 )
         return ArchiveId(archive_id)
 
@@ -103,6 +124,59 @@ class Archives:
         rows = await self._fetch(tenant, "files", order_id, ids)
         return {DataFileId(row["id"]): file_of(row) for row in rows}
 
+    async def listed(
+        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+    ) -> Mapping[DataFileId, ListedFile]:
+        """Return those of the files that exist, with their states."""
+        rows = await self._fetch(tenant, "files", order_id, ids)
+        return {
+            DataFileId(row["id"]): ListedFile(file_of(row), FileState(row["state"])) for row in rows
+        }
+
+    async def available(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        selection: Selection = ALL_FILES,
+        *,
+        after: DataFileId,
+        limit: int,
+    ) -> Sequence[FileToDownload]:
+        """Return the next AVAILABLE files of a selection by ascending id."""
+        rows = await self._fetch(
+            tenant, "available", order_id, after, limit, selection.sub_orders, selection.files
+        )
+        return [file_of(row) for row in rows]
+
+    async def failed(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        selection: Selection = ALL_FILES,
+        *,
+        after: DataFileId,
+        limit: int,
+    ) -> Mapping[DataFileId, Failed]:
+        """Return the next files of a selection that failed, by ascending id."""
+        rows = await self._fetch(
+            tenant, "failed", order_id, after, limit, selection.sub_orders, selection.files
+        )
+        return {
+            DataFileId(row["id"]): Failed(row["name"], row["reason_code"], row["reason"])
+            for row in rows
+        }
+
+    async def notice(self, tenant: Tenant, archive_id: ArchiveId, number: int) -> NoticePage | None:
+        """Return the lines of the notice with this number, or None behind the last."""
+        for row in await self._fetch(tenant, "notice", archive_id, number):
+            return NoticePage(row["lines"], [Failed(*one) for one in row["failed"]])
+        return None
+
+    async def known_crcs(self, tenant: Tenant, archive_id: ArchiveId) -> int:
+        """Return of how many entries the CRC-32 is known. It reads them all."""
+        (row,) = await self._fetch(tenant, "known_crcs", archive_id)
+        return int(row["known"])
+
     async def add_sent(self, tenant: Tenant, archive_id: ArchiveId, part: Part) -> bool:
         """Add a part to what was sent of an archive. Return True once all of it was."""
         with store_errors():
@@ -144,6 +218,10 @@ def _record(page: Page) -> tuple[object, ...]:
     return page.number, page.start, page.record_start, entries, page.copies
 
 
+def _notice(page: NoticePage) -> tuple[object, ...]:
+    return page.lines, [[one.name, one.code, one.reason] for one in page.failed]
+
+
 def _archive_of(row: Row) -> Archive:
     return Archive(
         id=ArchiveId(row["id"]),
@@ -158,6 +236,10 @@ def _archive_of(row: Row) -> Archive:
         files=row["files"],
         bytes=row["bytes"],
         tag=row["tag"],
+        order_files=row["order_files"],
+        missing=row["missing"],
+        notice_crc=row["notice_crc32"],
+        sent=row["sent_bytes"],
     )
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from rs_order.app.rest import RestServices
+from rs_order.domain.states import FileState
 from rs_order.ports import FetchError, FetchResult
 from tests.rest.conftest import serving
 from tests.rest.fake_downloads import DownloadableOrder, incompressible
@@ -196,7 +197,7 @@ async def test_a_file_that_occurs_twice_is_once_in_the_archive(
 async def test_r22_wrong_content_ends_the_archive(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Nothing wrong is sent; the file is in error, and another archive has the others."""
+    """Nothing wrong is sent; the file is in error. Another archive has the others, and names it."""
     right = incompressible(200_000)
     downloadable.add("a", b"content")
     downloadable.add("b", right[:-1] + b"x", of=right)
@@ -209,7 +210,9 @@ async def test_r22_wrong_content_ends_the_archive(
     other = await made(api)
 
     assert (after.status_code, after.json()["code"]) == (410, "archive-superseded")
-    assert read("zip", (await api.get(other["href"])).content) == {"a": b"content"}
+    contents = read("zip", (await api.get(other["href"])).content)
+    assert list(contents) == ["a", "NOTICE.txt"]
+    assert contents["NOTICE.txt"].startswith(b"Failed to download file (b): Wrong content: MD5 is ")
     assert [one["state"] for one in (await api.get(PATH)).json()["archives"]] == [
         "open",
         "superseded",
@@ -254,6 +257,112 @@ async def test_an_archive_of_a_deleted_order(
     answer = await api.get(archive["href"])
 
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-archive")
+
+
+@KINDS
+async def test_r11_the_notice_names_what_failed_before(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, kind: str
+) -> None:
+    """It is the last entry, with today's lines. Its parts are slices of the whole, like all others."""
+    downloadable.add("a", b"content")
+    downloadable.add("b", b"content", state=FileState.ERROR)
+    downloadable.add("ü", b"other", algorithm="unknown")
+    downloadable.add("c", b"content", state=FileState.DOWNLOAD_ERROR)
+    downloadable.add("d", b"content", state=FileState.PENDING)
+
+    archive = await made(api, kind)
+    length = archive["length"]
+    starts = range(0, length, length // 20)
+    parts = [await part(api, archive, f"{start}-{length - 1}") for start in starts]
+    whole = (await api.get(archive["href"])).content
+
+    contents = read(kind, whole)
+    assert list(contents) == ["a", "ü", "NOTICE.txt"]
+    assert contents["NOTICE.txt"].decode().split("\n") == [
+        "Checksum of file (ü) not checked: unknown checksums like this one can't be checked.",
+        "Failed to download file (b): not-tried.",
+        "Failed to download file (c): not-tried.",
+    ]
+    assert [whole[start:] for start in starts] == [one.content for one in parts]
+    assert (archive["files"], archive["of"], archive["missing"]) == (2, 5, 2)
+    await eventually(lambda: downloadable.order.results == {1: DONE, 3: DONE}, "all downloaded")
+
+
+async def test_r11_what_fails_later_does_not_change_it(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """An archive of the same files is the same, although a notice of now would name more."""
+    downloadable.add("a", b"content")
+    downloadable.add("b", b"content", state=FileState.ERROR)
+    later = downloadable.add(
+        "c", FetchError("broken", 500), of=b"content", state=FileState.DOWNLOADED
+    )
+    archive = await made(api)
+    before = (await part(api, archive, "0-99")).content
+    failed = await api.get(f"/orders/files/{later}")
+
+    again = await made(api)
+    other = await made(api, "tar")
+
+    assert failed.status_code == 500
+    assert [one["missing"] for one in (archive, again, other)] == [1, 1, 2]
+    assert again["id"] == archive["id"]
+    whole = (await api.get(archive["href"])).content
+    assert whole[:100] == before
+    assert read("zip", whole)["NOTICE.txt"] == b"Failed to download file (b): not-tried."
+
+
+async def test_r8_a_selection(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
+    """Of files, or of sub-orders, or of both; its notice is about the selection only."""
+    downloadable.add_all([("a", b"A"), ("b", b"B"), ("c", b"C")])
+    downloadable.add("d", b"D", state=FileState.ERROR)
+    bodies: list[dict[str, list[int]]] = [
+        {"fileIds": [1, 3]},
+        {"fileIds": [2, 4, 99]},
+        {"subOrderIds": [1]},
+        {"subOrderIds": [99], "fileIds": [3]},
+        {"subOrderIds": []},
+    ]
+
+    answers = [await api.post(PATH, json=body) for body in bodies]
+
+    archives = [answer.json() for answer in answers[:4]]
+    contents = [read("zip", (await part(api, one, "0-")).content) for one in archives]
+    notice = b"Failed to download file (d): not-tried."
+    assert contents == [
+        {"a": b"A", "c": b"C"},
+        {"b": b"B", "NOTICE.txt": notice},
+        {"a": b"A", "b": b"B", "c": b"C", "NOTICE.txt": notice},
+        {"c": b"C"},
+    ]
+    assert [(one["files"], one["missing"]) for one in archives] == [(2, 0), (1, 1), (3, 1), (1, 0)]
+    assert (answers[4].status_code, answers[4].json()["code"]) == (409, "nothing-available")
+
+
+async def test_r8_what_is_known_of_an_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """How much of it was sent, of how many entries the CRC is known, and when it ends."""
+    downloadable.add("a", b"content" * 100)
+    downloadable.add("b", b"content")
+    fresh = await made(api)
+
+    await part(api, fresh, "0-400")
+    half = await made(api)
+    await part(api, fresh, f"401-{fresh['length'] - 10}")
+    nearly = await made(api)
+
+    assert [one["hashes"]["crc32Known"] for one in (fresh, half, nearly)] == [0, 1, 2]
+    assert (fresh["sent"], fresh["expires"]) == (0, "2027-03-01T00:00:00Z")
+    assert 0.4 < half["sent"] < 0.5
+    assert 0.9 < nearly["sent"] < 1
+    (listed,) = (await api.get(PATH)).json()["archives"]
+    assert "hashes" not in listed
+    assert {**listed, "publicHref": 0} == {
+        name: 0 if name == "publicHref" else value
+        for name, value in nearly.items()
+        if name != "hashes"
+    }
 
 
 async def test_what_cannot_be_made(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:

@@ -283,7 +283,10 @@ create table archive (
     bytes bigint not null,                        -- of the files in the entries
     content text not null,                        -- equal for archives with equal entries
     tag text not null,                            -- equal for archives with equal bytes
-    sent int8multirange not null default '{}'     -- the bytes sent so far
+    sent int8multirange not null default '{}',    -- the bytes sent so far
+    order_files integer,                          -- those of the order when it was made; null: not known
+    missing integer not null default 0,           -- files that had failed before
+    notice_crc32 bigint                           -- of NOTICE.txt, its last entry; null: it has none
 );
 create index archive_of_order on archive (order_id, id);
 create table archive_page (
@@ -297,6 +300,13 @@ create table archive_page (
 );
 create index archive_page_start on archive_page (archive_id, start);
 create index archive_page_record on archive_page (archive_id, record_start);
+create table archive_notice (
+    archive_id bigint not null references archive on delete cascade,
+    number integer not null,                      -- from 0
+    lines bytea not null,                         -- follow those of the notice before
+    failed jsonb not null,                        -- name, code and reason of each file that failed
+    primary key (archive_id, number)
+);
 
 -- What goes into a process. When the executions are sent, its rows are deleted, except those in ERROR.
 create table process_input (

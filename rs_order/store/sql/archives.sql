@@ -1,8 +1,12 @@
 -- name: create
 -- $1 order, $2 format, $3 now, $4 length, $5 offset of the directory, $6 entries, $7 files, $8 bytes, $9 content,
--- $10 tag.
-insert into archive (order_id, format, created_at, length, directory, entries, files, bytes, content, tag)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+-- $10 tag, $11 files that failed before, $12 CRC-32 of the notice.
+insert into archive (order_id, format, created_at, length, directory, entries, files, bytes, content, tag, missing,
+                     notice_crc32, order_files)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+        (select pending_files + available_files + downloaded_files + download_error_files + error_files
+                    + processing_error_files
+         from orders where id = $1))
 returning id
 
 -- name: add_page
@@ -11,9 +15,48 @@ returning id
 insert into archive_page (archive_id, number, start, record_start, entries, copies)
 values ($1, $2, $3, $4, $5, $6)
 
+-- name: add_notice
+-- $1 archive, $2 number, $3 lines, $4 files that failed.
+insert into archive_notice (archive_id, number, lines, failed) values ($1, $2, $3, $4)
+
+-- name: notice
+-- $1 archive, $2 number.
+select lines, failed from archive_notice where archive_id = $1 and number = $2
+
+-- name: available
+-- The next files to put into an archive. $1 order, $2 after this id, $3 limit, $4 sub-orders, $5 files; if neither is given,
+-- all.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, crc32,
+       sha256, verified_at
+from data_file
+where order_id = $1 and state = 'AVAILABLE' and id > $2
+      and (coalesce($4::bigint[], $5::bigint[]) is null or sub_order_id = any ($4) or id = any ($5))
+order by id
+limit $3
+
+-- name: failed
+-- The next files that failed. $1 order, $2 after this id, $3 limit, $4 sub-orders, $5 files; if neither is given, all.
+select id, name, reason_code, reason
+from data_file
+where order_id = $1 and state in ('ERROR', 'DOWNLOAD_ERROR', 'PROCESSING_ERROR') and id > $2
+      and (coalesce($4::bigint[], $5::bigint[]) is null or sub_order_id = any ($4) or id = any ($5))
+order by id
+limit $3
+
+-- name: known_crcs
+-- $1 archive.
+select count(*) as known
+from archive_page page
+cross join lateral jsonb_array_elements(page.entries) as entry
+join data_file file on file.id = (entry ->> 0)::bigint and file.crc32 is not null
+where page.archive_id = $1
+
 -- name: find
 -- With the owner of its order. An archive of an order that is deleted or expired isn't found. $1 archive.
-select archive.*, orders.owner
+select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
+       archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
+       archive.notice_crc32, orders.owner,
+       (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where archive.id = $1
@@ -26,7 +69,10 @@ order by id desc limit 1
 
 -- name: of_order
 -- $1 order, $2 limit.
-select archive.*, orders.owner
+select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
+       archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
+       archive.notice_crc32, orders.owner,
+       (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where archive.order_id = $1
@@ -47,7 +93,7 @@ select * from archive_page where archive_id = $1 and number = $2
 -- name: files
 -- The files with their CRC, if it is known. $1 order, $2 files.
 select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, crc32,
-       sha256, verified_at
+       sha256, verified_at, state
 from data_file where order_id = $1 and id = any ($2)
 
 -- name: add_sent
