@@ -26,7 +26,12 @@ from tests.support.reused_broker import ReusedBroker, reused_broker
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 from tests.support.stores import MigratedDatabases
 
-pytest_plugins = ["tests.support.quick", "tests.support.progress", "tests.support.secrets"]
+pytest_plugins = [
+    "tests.support.quick",
+    "tests.support.slow_first",
+    "tests.support.progress",
+    "tests.support.secrets",
+]
 
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
