@@ -1,7 +1,7 @@
 """Runs the files with slow tests first.
 
-A file's tests stay in one worker. If a worker took a slow file last, the others would wait with nothing to do:
-that cost a third of a whole run.
+A file's tests stay in one worker. If a worker took a slow file last, the others would wait with nothing
+to do: that cost a third of a whole run.
 """
 
 from collections import Counter
