@@ -437,6 +437,11 @@ class Settings(BaseSettings):
         description="Stands before the names of events in the types of their CloudEvents, with a dot at "
         "its end.",
     )
+    events_expiring_hours: Positive = Field(
+        72,
+        description="Hours before the expiry of an order at which `order.expiring` warns of it. A second "
+        "event comes 24 hours before.",
+    )
     events_amqp: bool = Field(
         False,
         description="Publish the events of orders to the topic exchange `rs-order.events`. Set it only "

@@ -59,6 +59,7 @@ def compose_application(
     scheduling = features.scheduling(shared)
     reconcile = features.reconcile(shared, count_drift)
     features.completion(shared, plan_mails)
+    features.events(shared)
     application = Application(
         shared=shared,
         requests=features.requests(shared, estimator),

@@ -32,7 +32,9 @@ from rs_order.core.shared_steps import (
     ScheduleStep,
     StartProcessingStep,
     StopSubOrdersStep,
+    TimedEventsStep,
 )
+from rs_order.events.timed import WriteTimedEvents
 from rs_order.holds.holding import HoldWork
 from rs_order.mails.plan import PlanMails
 from rs_order.orders.apply import ApplyOrder
@@ -243,6 +245,16 @@ def baskets(shared: SharedParts) -> BasketUseCases:
         ),
         edit=EditBasket(shared.store, changes, shared.datasets, process_limits),
     )
+
+
+def events(shared: SharedParts) -> None:
+    timed = WriteTimedEvents(
+        shared.store,
+        shared.waiting,
+        shared.clock,
+        warned=timedelta(hours=shared.settings.events_expiring_hours),
+    )
+    shared.steps.on(TimedEventsStep, timed.handle)
 
 
 def reconcile(shared: SharedParts, count_drift: Callable[[str], None]) -> ReconcilerRuns:

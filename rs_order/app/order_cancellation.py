@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from rs_order.app.database import Database
-from rs_order.app.shared_parts import slot_limits
+from rs_order.app.slot_limits import slot_limits
 from rs_order.core.links import Links
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import OrderId, Tenant

@@ -9,7 +9,6 @@ from fastapi import APIRouter, FastAPI
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
 from rs_order.app.shared_parts import SharedParts
-from rs_order.app.waiting_orders import waiting_orders
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
@@ -229,7 +228,7 @@ def rest_services(
             application.orders.apply,
             application.orders.order_quote,
             views,
-            waiting_orders(shared.settings, pool, shared.clock, shared.forecasts),
+            shared.waiting,
             shared.clients.users,
             keyed,
         ),

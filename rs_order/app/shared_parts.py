@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
 from rs_order.app.database import Database
 from rs_order.app.events import EventParts
 from rs_order.app.platform_clients import PlatformClients
+from rs_order.app.slot_limits import slot_limits
+from rs_order.app.waiting_orders import waiting_orders
 from rs_order.broker.publications import EVENTS
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology
@@ -21,6 +22,7 @@ from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_r
 from rs_order.core.settlement import Settlement
 from rs_order.core.step_failures import StepFailures
 from rs_order.core.steps import StepRegistry
+from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.domain.retry import RetryPolicy
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.orders.order_end import OrderTeardown
@@ -92,6 +94,7 @@ class SharedParts:
     measurements: Measurements
     dead_letters: DeadLetterStore
     forecasts: Forecasts
+    waiting: WaitingOrders
     events: EventParts
 
     @classmethod
@@ -129,6 +132,7 @@ class SharedParts:
             leases=leases,
         )
         settlement = Settlement(limits, links)
+        forecasts = Forecasts(Estimates(database.pool), database.clock)
         return cls(
             settings=settings,
             clock=database.clock,
@@ -150,20 +154,10 @@ class SharedParts:
                 database.tenants, tenant_labels=settings.metrics_tenant_labels
             ),
             dead_letters=DeadLetterStore(database.pool, committed),
-            forecasts=Forecasts(Estimates(database.pool), database.clock),
+            forecasts=forecasts,
+            waiting=waiting_orders(settings, database.pool, database.clock, forecasts),
             events=events,
         )
-
-
-def slot_limits(settings: Settings) -> SlotLimits:
-    """Return the limits of what runs at the same time, and how owners share what is limited."""
-    return SlotLimits(
-        settings.max_storage_files_jobs_per_user,
-        settings.jobs_pool_size,
-        settings.max_files_at_storage,
-        settings.max_bytes_at_storage,
-        half_life=timedelta(hours=settings.share_half_life_hours),
-    )
 
 
 def _links(settings: Settings, database: Database, clients: PlatformClients) -> Links:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from rs_order.app.shared_parts import slot_limits
+from rs_order.app.slot_limits import slot_limits
 from rs_order.core.forecasts import Forecasts
 from rs_order.core.order_watch import OrderWatch
 from rs_order.core.waiting_orders import WaitingOrders

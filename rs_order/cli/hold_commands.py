@@ -123,7 +123,7 @@ async def _end(hold_id: int, reason: str | None) -> None:
 
 
 def _work(database: "Database") -> "HoldWork":
-    from rs_order.app.shared_parts import slot_limits
+    from rs_order.app.slot_limits import slot_limits
     from rs_order.holds.holding import HoldWork
     from rs_order.settings import load_settings
     from rs_order.store.unit_of_work import Store

@@ -99,7 +99,7 @@ async def _set(new: "NewLimit", reason: str, *, preview: bool) -> None:
 
 
 def _limits(database: "Database") -> "ManageLimits":
-    from rs_order.app.shared_parts import slot_limits
+    from rs_order.app.slot_limits import slot_limits
     from rs_order.settings import load_settings
     from rs_order.shares.limits import ManageLimits
     from rs_order.store.unit_of_work import Store

@@ -116,7 +116,7 @@ async def _set(
 
 
 def _shares(database: "Database") -> "ManageShares":
-    from rs_order.app.shared_parts import slot_limits
+    from rs_order.app.slot_limits import slot_limits
     from rs_order.settings import load_settings
     from rs_order.shares.weights import ManageShares
     from rs_order.store.unit_of_work import Store

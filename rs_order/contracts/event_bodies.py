@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
+from rs_order.contracts.progress_bodies import ReasonDto
 from rs_order.contracts.wire import Instant, WireModel
 from rs_order.domain.events import By, EventType, OrderDoor
 from rs_order.domain.states import OrderStatus
@@ -29,10 +30,13 @@ MEMBERS: Final[Mapping[EventType, tuple[str, ...]]] = {
     EventType.ORDER_DONE: _ENDS,
     EventType.ORDER_DONE_WITH_WARNING: _ENDS,
     EventType.ORDER_FAILED: _ENDS,
+    EventType.ORDER_WAITING: ("reason",),
+    EventType.FILES_FAILED: ("count", "failedFiles"),
     EventType.ORDER_PAUSED: _BY,
     EventType.ORDER_RESUMED: _BY,
     EventType.ORDER_RETRIED: _BY,
     EventType.ORDER_DOWNLOADED: (),
+    EventType.ORDER_EXPIRING: ("expires", "bytes"),
     EventType.ORDER_EXPIRED: (),
     EventType.ORDER_DELETED: (),
 }
@@ -58,6 +62,16 @@ class EventLinks(WireModel):
     download: str = Field(description="The zip.", examples=[f"{_ORDER}/download"])
 
 
+class FailedFile(WireModel):
+    """A file in error."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    file_id: int = Field(alias="fileId", examples=[101])
+    name: str = Field(examples=["p1.nc"])
+    code: str | None = Field(None, description="Why.", examples=["storage-refused"])
+
+
 class EventData(WireModel):
     """What happened to an order. Members that a type doesn't have are absent; readers ignore unknown ones."""
 
@@ -75,7 +89,11 @@ class EventData(WireModel):
     links: EventLinks
     label: str | None = Field(None, description="order.created", examples=["spring 2026"])
     door: OrderDoor | None = Field(None, description="order.created: how the order came.")
-    bytes: int | None = Field(None, description="order.listed: of all files.", examples=[5000])
+    bytes: int | None = Field(
+        None,
+        description="order.listed: of all files. order.expiring: of those that are available.",
+        examples=[5000],
+    )
     sub_orders: int | None = Field(
         None, alias="subOrders", description="order.listed", examples=[3]
     )
@@ -99,6 +117,20 @@ class EventData(WireModel):
     )
     threshold: int | None = Field(
         None, description="order.progress: 25, 50 or 75 percent were passed.", examples=[25]
+    )
+    reason: ReasonDto | None = Field(
+        None, description="order.waiting: as in the progress of the order, in English."
+    )
+    count: int | None = Field(
+        None, description="files.failed: those since the last such event.", examples=[2]
+    )
+    failed_files: list[FailedFile] | None = Field(
+        None,
+        alias="failedFiles",
+        description="files.failed: the first of all files in error, at most 100.",
+    )
+    expires: Instant | None = Field(
+        None, description="order.expiring: when the files will be deleted."
     )
     by: By | None = Field(None, description="order.paused, order.resumed, order.retried")
     failed: int | None = Field(

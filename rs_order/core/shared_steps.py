@@ -79,6 +79,11 @@ class MakeQuoteStep(Step, name="make-quote", queue=StepQueue.REMOTE):
 
 
 @dataclass(frozen=True)
+class TimedEventsStep(Step, name="timed-events"):
+    """Write the events that come with time, for a slice of the orders that are due for a check."""
+
+
+@dataclass(frozen=True)
 class ReconcileStep(Step, name="reconcile", periodic=True):
     """Begin a run of the reconciler."""
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from rs_order.contracts.progress_bodies import ReasonDto
 from rs_order.core.forecasts import Forecasts
 from rs_order.core.order_watch import OrderWatch
+from rs_order.core.reason_texts import Language, text_of
 from rs_order.domain.expectations import Answer, Expectations, pause_until_next_check
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.reasons import OrderFacts, WaitingReason, reasons_of
@@ -61,3 +63,19 @@ def waiting(facts: OrderFacts, expectations: Expectations) -> Waiting:
     reason = reasons_of(facts, expectations.slots_per_user).reason
     expected = expectations.of_order(facts)
     return Waiting(reason, expected, pause_until_next_check(reason, expected, expectations))
+
+
+def reason_document(
+    reason: WaitingReason, next_check: datetime | None, language: Language
+) -> ReasonDto:
+    """Return a reason as its owner sees it. ``next_check``: when it is worth to ask again; None: never."""
+    meaning = reason.meaning
+    return ReasonDto(
+        code=reason.code,
+        text=text_of(reason, language),
+        since=reason.since,
+        sub_orders=reason.sub_orders,
+        actor=meaning.actor,
+        your_turn=meaning.your_turn,
+        next_check=next_check,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from rs_order.domain.identity import PEER, SERVICE
@@ -38,12 +38,18 @@ class EventType(StrEnum):
     """Some files are available, others are not."""
     ORDER_FAILED = "order.failed"
     """No file is available."""
+    ORDER_WAITING = "order.waiting"
+    """It has waited for the same reason for a while."""
+    FILES_FAILED = "files.failed"
+    """Files are in error."""
     ORDER_PAUSED = "order.paused"
     ORDER_RESUMED = "order.resumed"
     ORDER_RETRIED = "order.retried"
     """Its files in error are requested again."""
     ORDER_DOWNLOADED = "order.downloaded"
     """Every file that could be delivered was."""
+    ORDER_EXPIRING = "order.expiring"
+    """Its files will be deleted soon."""
     ORDER_EXPIRED = "order.expired"
     ORDER_DELETED = "order.deleted"
 
@@ -77,7 +83,8 @@ class Event:
     """Something that happened to an order, with what only this type says."""
 
     type: EventType
-    members: Mapping[str, str | int] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values by name."""
 
 
 def passed_thresholds(before: int, after: int) -> Iterator[int]:

@@ -6,7 +6,7 @@ A label has at most 50 characters and is unique for its owner.
 from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from rs_order.domain.events import By, Event, EventType, event_message
 from rs_order.domain.identity import SERVICE
@@ -94,8 +94,8 @@ class Order:
         self.status = after
         self._note_move(move)
 
-    def note(self, type_: EventType, **members: str | int) -> None:
-        """Add an event, which is written when the order is saved."""
+    def note(self, type_: EventType, **members: Any) -> None:
+        """Add an event, which is written when the order is saved. ``members``: JSON values."""
         self.events.append(Event(type_, members))
 
     def _note_move(self, move: StatusMove) -> None:

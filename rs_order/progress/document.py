@@ -15,6 +15,7 @@ from rs_order.contracts.progress_bodies import (
     TurnDto,
 )
 from rs_order.core.reason_texts import Language, text_of
+from rs_order.core.waiting_orders import reason_document
 from rs_order.domain.estimates import Silence
 from rs_order.domain.expectations import Answer, Expectations, Expected, pause_until_next_check
 from rs_order.domain.ids import OrderId
@@ -93,17 +94,9 @@ def _reason(
     expectations: Expectations,
     language: Language,
 ) -> ReasonDto:
-    meaning = reason.meaning
     pause = pause_until_next_check(reason, answer, expectations)
-    return ReasonDto(
-        code=reason.code,
-        text=text_of(reason, language),
-        since=reason.since,
-        sub_orders=reason.sub_orders,
-        actor=meaning.actor,
-        your_turn=meaning.your_turn,
-        next_check=expectations.now + pause if facts.unfinished else None,
-    )
+    next_check = expectations.now + pause if facts.unfinished else None
+    return reason_document(reason, next_check, language)
 
 
 def _counts(by_state: Mapping[SubOrderState, int]) -> SubOrderCountsDto:

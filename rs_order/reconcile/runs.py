@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from prometheus_client import Counter
 
 from rs_order.core.reconciliations import RECONCILIATIONS, begin_reconciling
-from rs_order.core.shared_steps import ReconcileStep
+from rs_order.core.shared_steps import ReconcileStep, TimedEventsStep
 from rs_order.core.steps import Step
 from rs_order.domain.ids import Tenant
 from rs_order.mails.plan import REMINDERS, RemindStep
@@ -70,6 +70,7 @@ class ReconcilerRuns:
                     following.to(tenant, due_at),
                     following.to(tenant, due_at + self._every),
                     *(check.to(tenant) for check in first_checks(now)),
+                    TimedEventsStep().to(tenant),
                 ]
             )
             await begin_purges(uow, now)

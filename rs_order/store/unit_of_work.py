@@ -51,6 +51,7 @@ from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
 from rs_order.store.subscriptions import Subscriptions
 from rs_order.store.tenant_reads import read_rows
 from rs_order.store.tenants import StoredSettings
+from rs_order.store.timed_events import TimedEvents
 
 SQL = statements("tenants")
 log = structlog.get_logger(__name__)
@@ -78,6 +79,7 @@ class UnitOfWork:
         self.requests = Requests(connection)
         self.baskets = Baskets(connection)
         self.events = EventWriter(connection)
+        self.timed_events = TimedEvents(connection)
         self.orders = Orders(connection, self.events)
         self.completions = Completions(connection)
         self.retries = Retries(connection)

@@ -15,7 +15,6 @@ from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
-from rs_order.app.waiting_orders import waiting_orders
 from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import Step, is_again, read_step, step_class
 from rs_order.core.waiting_orders import WaitingOrders
@@ -165,8 +164,7 @@ class AppHarness:
 
     @property
     def waiting(self) -> WaitingOrders:
-        shared = self.application.shared
-        return waiting_orders(shared.settings, self._pool, self.clock, shared.forecasts)
+        return self.application.shared.waiting
 
     @property
     def actions(self) -> OrderActions:

@@ -15,6 +15,7 @@ from rs_order.core.shared_steps import (
     ExpireOrderStep,
     GrantRequestsStep,
     ReconcileStep,
+    TimedEventsStep,
 )
 from rs_order.domain.holds import HeldThing
 from rs_order.domain.ids import OrderId
@@ -102,6 +103,7 @@ async def test_a_run_without_drift_changes_nothing(app: AppHarness) -> None:
         ReconcileStep.name,
         RecountStep.name,
         RemindStep.name,
+        TimedEventsStep.name,
     }
 
 

@@ -116,6 +116,17 @@ with step as materialized (
     where coalesce(told.number, 0) <> coalesce(told.last, 0)
        or (orders.id is not null and orders.events <> coalesce(told.number, 0))
     union all
+    select 'an order that may have events with time is never checked for them', id from orders
+    where events_due_at is null and (
+        status in ('PENDING', 'RUNNING', 'PAUSED')
+        or (status in ('DONE', 'DONE_WITH_WARNING') and error_files + processing_error_files > failures_told))
+    union all
+    select 'an order without events to come is checked for them', id from orders
+    where events_due_at is not null and available_files = 0
+      and (status in ('DELETED', 'EXPIRED')
+           or (status not in ('PENDING', 'RUNNING', 'PAUSED')
+               and error_files + processing_error_files = failures_told))
+    union all
     select 'an order doesn''t have one event of its end for each final status', line.order_id
     from history line
     left join (

@@ -16,7 +16,6 @@ from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
-from rs_order.app.waiting_orders import waiting_orders
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
@@ -147,7 +146,7 @@ class OrderHarness:
             sizes=SMALL_SLICES,
         )
         self._application = compose_application(shared, count_drift=drifts.append)
-        self.waiting = waiting_orders(self._settings, pool, self.clock, shared.forecasts)
+        self.waiting = shared.waiting
         self._past_steps: list[Mapping[str, Any]] = []
         self._last_line = 0
         self._orders_before = 0

@@ -17,6 +17,7 @@ from rs_order.core.shared_steps import (
     ScheduleStep,
     StartProcessingStep,
     StopSubOrdersStep,
+    TimedEventsStep,
 )
 from rs_order.core.steps import (
     Step,
@@ -113,6 +114,7 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
     ),
     (FindTenantsStep(attempts=0), {"step": "find-tenants", "attempts": 0}),
     (ReconcileStep(3), {"step": "reconcile", "round": 3}),
+    (TimedEventsStep(), {"step": "timed-events"}),
     (RebuildPageStep(Part.REQUESTS), {"step": "rebuild-steps", "part": "requests"}),
     (
         RebuildRemotePageStep(Part.MAILS, 5, written_at=AT, confirms=True),

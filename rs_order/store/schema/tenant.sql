@@ -50,6 +50,12 @@ create table orders (
                                                   -- reminded; null: nothing is available
     traceparent text,                             -- of the trace that it began in; null: traces are off
     events integer not null default 0,            -- the ordinal of its last event
+    events_due_at timestamptz,                    -- when it is checked for events that come with time; null: it has none
+    events_checked_at timestamptz,                -- when it was checked last
+    reason_code text,                             -- why it waited then
+    reason_since timestamptz,                     -- since when, as far as is known or was seen
+    reason_told boolean not null default false,   -- true: an event has told it
+    failures_told bigint not null default 0,      -- files in error that events have counted
     constraint orders_label_once unique (owner, label),
     -- No order is DONE or DONE_WITH_WARNING while its own counter has a pending file (promise 1). FAILED is
     -- final, too, but isn't checked here.
@@ -64,6 +70,7 @@ create index orders_by_creation on orders (created_at, id) include (owner, statu
 create index orders_to_expire on orders (expires_at)
     where status in ('PENDING', 'RUNNING', 'PAUSED') or available_at is not null;
 create index orders_available on orders (owner, available_at) where available_at is not null;
+create index orders_with_events_due on orders (events_due_at) where events_due_at is not null;
 
 -- The moves an order may make. The table equals the one in domain/moves.py; the trigger enforces it.
 create table order_move (

@@ -11,9 +11,9 @@ select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $
 -- name: create
 -- New orders, PENDING; each has one event, which create_history writes. $1 records.
 insert into orders (id, owner, role, label, correlation_id, request_id, front_url, created_at, status_at,
-    sub_order_hours, traceparent, events)
+    sub_order_hours, traceparent, events, events_due_at)
 select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours,
-    traceparent, 1
+    traceparent, 1, created_at + interval '15 minutes'
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
     created_at timestamptz, sub_order_hours integer, traceparent text)
@@ -101,7 +101,9 @@ where input.checksum = any ($1) and input.state <> 'ERROR'
 
 -- name: save
 -- Write locked orders back, with their lines of the history. A change of the number of available files restarts
--- their waiting time. The events get the next ordinals of their orders. $1 records, $2 now, $3 history, $4 events.
+-- their waiting time. The events get the next ordinals of their orders. As long as an order may have events that come
+-- with time (timed_events.sql), it is due for a check: ten minutes after the last one if files have failed.
+-- $1 records, $2 now, $3 history, $4 events.
 with counted as (
     select order_id, count(*) as number from jsonb_to_recordset($4::jsonb) as event (order_id bigint) group by order_id
 ), saved as (
@@ -121,7 +123,16 @@ set status = record.status,
         when record.available_files is distinct from orders.available_files then $2
         else orders.available_at
     end,
-    events = orders.events + coalesce(counted.number, 0)
+    events = orders.events + coalesce(counted.number, 0),
+    events_due_at = case
+        when record.status in ('DELETED', 'EXPIRED') then null
+        when record.error_files + record.processing_error_files > orders.error_files + orders.processing_error_files
+            then least(orders.events_due_at, greatest($2, orders.events_checked_at + interval '10 minutes'))
+        when record.status in ('PENDING', 'RUNNING', 'PAUSED') or record.available_files > 0
+            then coalesce(orders.events_due_at, $2 + interval '15 minutes')
+        when record.error_files + record.processing_error_files > orders.failures_told then orders.events_due_at
+    end,
+    failures_told = least(orders.failures_told, record.error_files + record.processing_error_files)
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, status text, message text, expires_at timestamptz, sub_orders integer,
     waiting_sub_orders integer,
