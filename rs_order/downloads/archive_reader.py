@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Final
 
 from rs_order.domain.archives import NOTICE_ID, Archive, Entry, Page
@@ -12,7 +13,8 @@ from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS, entry_length
 from rs_order.downloads.checksums import algorithm_of
-from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.fetching import SMALL, finish_anyway
+from rs_order.downloads.file_reading import FileReading
 from rs_order.downloads.readings import Reader, Readings
 from rs_order.ports import Clock, FetchError, FileToDownload
 from rs_order.store.archives import Archives
@@ -83,6 +85,10 @@ class ArchiveReader:
         self._part = request.part
         self._layout = LAYOUTS[archive.format](archive.created_at)
         self._proven = _Proven()
+        self._ahead: FileReading | None = None
+        """The reading of the next file, which was begun before its turn."""
+        self._one_at_a_time = False
+        """True once storage has refused to open a file ahead."""
         self._complete = False
         """True once all of the part was sent."""
 
@@ -109,7 +115,12 @@ class ArchiveReader:
                         self._complete = True
                         return
         finally:
-            await finish_anyway(self._keep())
+            await finish_anyway(self._end())
+
+    async def _end(self) -> None:
+        if self._ahead is not None:
+            await self._ahead.stop()
+        await self._keep()
 
     async def _from(self, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield positions and bytes, from the entry or record on in which the part begins."""
@@ -130,7 +141,7 @@ class ArchiveReader:
     async def _entries(self, page: Page, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
         files = await self._files(page)
         position = page.start
-        for entry in page.entries:
+        for entry, following in zip_longest(page.entries, page.entries[1:]):
             if entry.is_notice:
                 async for piece in self._notice(entry, position):
                     yield piece
@@ -142,7 +153,8 @@ class ArchiveReader:
             file = files[entry.file_id]
             if end > part.start:
                 if trailer > part.start or (file.hashes is None and self._layout.has_checksums):
-                    async with aclosing(self._content(file, content, part.start)) as pieces:
+                    ahead = files.get(following.file_id) if following and end < part.end else None
+                    async with aclosing(self._content(file, content, part.start, ahead)) as pieces:
                         first = await anext(pieces)
                         # Behind it: of an entry whose source fails at once, nothing is sent.
                         yield position, header
@@ -171,7 +183,11 @@ class ArchiveReader:
         )
 
     async def _content(
-        self, file: FileToDownload, position: int, start: int = 0
+        self,
+        file: FileToDownload,
+        position: int,
+        start: int = 0,
+        following: FileToDownload | None = None,
     ) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the content of an entry; its last piece when size and checksum are right.
 
@@ -179,16 +195,23 @@ class ArchiveReader:
             file: the file of the entry.
             position: where the content begins in the archive.
             start: the first byte of the archive that is wanted.
+            following: the file of the next entry, which is begun before its turn if this one is small.
         """
         place = self._layout.aligned(max(0, start - position), file.size or 0)
         packer, position = self._layout.packer(place), position + place.of_entry
+        ahead, self._ahead = self._ahead, None
         try:
             async with (
                 self._readings.open(
-                    self._reader, file, place.of_file, cut_off=lambda: not self._complete
+                    *(self._reader, file, place.of_file),
+                    ahead=ahead,
+                    cut_off=lambda: not self._complete,
                 ) as opened,
                 aclosing(opened.pieces()) as pieces,
             ):
+                self._one_at_a_time |= ahead is not None and ahead.refused
+                if following and not self._one_at_a_time and (file.size or 0) <= SMALL:
+                    self._ahead = self._readings.start(self._reader, following)
                 async for piece in pieces:
                     packed = packer.compress(piece)
                     if packed:

@@ -102,6 +102,8 @@ def why_unverifiable(file: FileToDownload) -> str | None:
 
 HASHED_AT_ONCE: Final = 256 * 1024
 """Bytes that are hashed together. With fewer, the change of the thread would take longer than the hashes."""
+_HASHED_HERE: Final = 32 * 1024
+"""Bytes at the end of a file for which the change isn't worth its while."""
 
 
 class ConcurrentHashes:
@@ -120,14 +122,19 @@ class ConcurrentHashes:
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= HASHED_AT_ONCE:
             await self._until_idle()
-            loop = asyncio.get_running_loop()
-            self._running = loop.run_in_executor(None, self._hash, self._take())
+            self._running = self._hash_in_thread()
 
     async def hexdigests(self) -> Mapping[str, str]:
         """Return the hashes of all bytes, by algorithm."""
         await self._until_idle()
-        self._hash(self._take())
+        if self._waiting_bytes > _HASHED_HERE:
+            await self._hash_in_thread()
+        else:
+            self._hash(self._take())
         return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
+
+    def _hash_in_thread(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(None, self._hash, self._take())
 
     def _hash(self, data: bytes) -> None:
         for one in self._hashes.values():

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rs_order.domain import failure_reasons
-from rs_order.domain.ids import DataFileId, Tenant
+from rs_order.domain.ids import Checksum, DataFileId, Tenant
 from rs_order.downloads.checksums import ConcurrentHashes, algorithm_of
 from rs_order.ports import (
     ContentHashes,
@@ -18,8 +18,10 @@ from rs_order.ports import (
     WrongContent,
 )
 
-CHUNKS_AHEAD: Final = 8
-"""Chunks of at most 64 KiB that wait for the reader; while the queue is full, the source waits."""
+CHUNKS_AHEAD: Final = 4
+"""Chunks of at most 256 KiB that wait for the reader; while the queue is full, the source waits."""
+SMALL: Final = 16 * 2**20
+"""Bytes. Files are opened ahead if no more than this has to be read before them."""
 
 
 class Transfer:
@@ -161,18 +163,27 @@ async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
 
 
 class ContentCheck:
-    """Checks the bytes of a file while they are transferred, and computes the hashes that are kept of it."""
+    """Checks the bytes of a file while they are transferred, and computes the hashes that are kept of it.
+
+    Once the bytes of a file were proven, its SHA-256 is known. Then that alone is computed, in a third of the
+    time: other bytes would have another one, and the same bytes have the same MD5 and CRC-32.
+    """
 
     def __init__(self, file: FileToDownload, *, hashed: bool = True) -> None:
         """``hashed``: whether hashes are computed. They can't be if the file isn't read to its end."""
         self._file = file
         self._algorithm = algorithm_of(file)
-        of_checksum = {self._algorithm} if self._algorithm is not None else set()
-        self._digests = ConcurrentHashes({"crc32", "sha256"} | of_checksum if hashed else ())
+        self._proven = file.hashes if file.proven_sha256 is not None else None
+        self._digests = ConcurrentHashes(self._algorithms() if hashed else ())
         self._hashed = hashed
         self.received = 0
         self.hashes: ContentHashes | None = None
         """The hashes of the content, once ``problem`` has found none."""
+
+    def _algorithms(self) -> set[str]:
+        if self._proven is not None:
+            return {"sha256"}
+        return {"crc32", "sha256", *([self._algorithm] if self._algorithm is not None else [])}
 
     async def accept(self, chunk: bytes) -> bool:
         """Add the next bytes; return False once they exceed the size of the file."""
@@ -194,18 +205,19 @@ class ContentCheck:
         digests = await self._digests.hexdigests()
         problem = self._wrong_checksum(digests)
         if problem is None:
-            self.hashes = ContentHashes(
+            self.hashes = self._proven or ContentHashes(
                 crc32=int(digests["crc32"], 16), sha256=bytes.fromhex(digests["sha256"])
             )
         return problem
 
     def _wrong_checksum(self, digests: Mapping[str, str]) -> FetchError | None:
-        checksum = self._file.checksum
-        if self._algorithm is None or checksum is None:
+        algorithm, checksum = self._algorithm, self._file.checksum
+        if self._proven is not None:
+            algorithm, checksum = "sha256", Checksum(self._proven.sha256.hex())
+        if algorithm is None or checksum is None:
             return None
-        received = digests[self._algorithm]
+        received = digests[algorithm]
         # Some programs leave out the zeros at the beginning.
         if received == checksum.lower().zfill(len(received)):
             return None
-        algorithm = self._algorithm.upper()
-        return WrongContent(failure_reasons.wrong_checksum(algorithm, received, checksum))
+        return WrongContent(failure_reasons.wrong_checksum(algorithm.upper(), received, checksum))

@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from rs_order.downloads.fetching import CHUNKS_AHEAD, ContentCheck
-from rs_order.ports import FileToDownload, OpenFile
+from rs_order.ports import FetchError, FileToDownload, OpenFile
 
 _dropped: Final = Counter(
     "rs_order_download_dropped_bytes", "Bytes read of files before the part that is sent"
@@ -44,6 +44,8 @@ class FileReading:
         """True once the source was open."""
         self.failed = False
         """True once a request was told of a failure."""
+        self.refused = False
+        """True if storage refused to deliver it now, because of the user's quota."""
         self.position = 0
         """The place: the first byte that nobody took yet."""
         self._most_kept = kept
@@ -151,5 +153,6 @@ class FileReading:
             await self._pieces.put(pending)
 
     async def _end(self, error: Exception | None) -> None:
+        self.refused = isinstance(error, FetchError) and error.quota_exceeded
         self._opening.set()
         await self._pieces.put(error)

@@ -9,7 +9,7 @@ from typing import Final
 
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.downloads.entry_names import NOTICE, EntryNames
-from rs_order.downloads.fetching import ContentCheck, Fetching, finish_anyway
+from rs_order.downloads.fetching import SMALL, ContentCheck, Fetching, finish_anyway
 from rs_order.downloads.ledger import Ledger
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream
@@ -25,8 +25,6 @@ WORTHWHILE: Final = 0.9
 50 times as long as a copy."""
 PAGE: Final = 1000
 """Files read from the store at once."""
-SMALL: Final = 16 * 2**20
-"""Bytes. Files are opened ahead if no more than this has to be read before them."""
 AHEAD: Final = 4
 """External files opened ahead, at most. Of stored files only the next is: each counts against the quota."""
 LINGER: Final = 0.1

@@ -109,6 +109,7 @@ class Readings:
         at: int = 0,
         *,
         hashed: bool = True,
+        ahead: FileReading | None = None,
         cut_off: Callable[[], bool],
     ) -> AsyncIterator["OpenReading"]:
         """Open a file at a byte, with a reader that is there or before it, or else from the first byte.
@@ -118,13 +119,14 @@ class Readings:
             file: the file.
             at: the first byte that is wanted.
             hashed: whether the checksum is verified.
+            ahead: the reading of the file, if it was begun before.
             cut_off: asked when the context is cancelled: whether the client still wants something.
 
         Raises:
             FetchError: the file can't be opened.
         """
         opened = OpenReading(self, reader, file, at, hashed=hashed)
-        await opened.begin()
+        await opened.begin(ahead)
         interrupted = False
         try:
             yield opened
@@ -133,6 +135,12 @@ class Readings:
             raise
         finally:
             await finish_anyway(opened.leave(park=interrupted and cut_off()))
+
+    def start(self, reader: Reader, file: FileToDownload, *, hashed: bool = True) -> FileReading:
+        """Begin to read a file without waiting for it. The caller must stop it, or give it to ``open``."""
+        source = self._sources.open(reader.tenant, reader.email, file)
+        large = (file.size or 0) >= self.limits.least and file.checksum is not None
+        return FileReading(file, source, hashed=hashed, kept=self.limits.kept if large else 0)
 
     async def aclose(self) -> None:
         """End all readers that are parked, and park no others."""
@@ -218,9 +226,7 @@ class Readings:
         return True
 
     async def _opened(self, reader: Reader, file: FileToDownload, *, hashed: bool) -> FileReading:
-        source = self._sources.open(reader.tenant, reader.email, file)
-        large = (file.size or 0) >= self.limits.least and file.checksum is not None
-        reading = FileReading(file, source, hashed=hashed, kept=self.limits.kept if large else 0)
+        reading = self.start(reader, file, hashed=hashed)
         try:
             await reading.opened()
         except BaseException:
@@ -298,15 +304,20 @@ class OpenReading:
         self._reading: FileReading | None = None
         """None if it isn't this request's any more."""
 
-    async def begin(self) -> None:
-        """Take a parked reading, or begin one.
+    async def begin(self, ahead: FileReading | None = None) -> None:
+        """Take a reading that was begun before, or one that is parked, or begin one.
+
+        Storage may limit the downloads that a user has at once. So a file that couldn't be opened while
+        another was read is opened once more.
 
         Raises:
             FetchError: the file can't be opened.
         """
-        parked = self._readings.take(self._reader, self._file, self._at, hashed=self._hashed)
-        self._was_parked = parked is not None
-        await self._use(parked)
+        taken = await _if_open(ahead) or self._readings.take(
+            self._reader, self._file, self._at, hashed=self._hashed
+        )
+        self._begun_before = taken is not None
+        await self._use(taken)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the bytes from the wanted one on; the last once size and checksum are right.
@@ -323,12 +334,12 @@ class OpenReading:
                         yield piece
                         self._at += len(piece)
             except FetchError as error:
-                if isinstance(error, WrongContent) or not self._was_parked:
+                if isinstance(error, WrongContent) or not self._begun_before:
                     raise
             else:
                 return
             # A source may close a connection that waits for minutes. Then the file is read again.
-            self._was_parked = False
+            self._begun_before = False
             await self._reading.stop()
             await self._use(None)
 
@@ -342,8 +353,8 @@ class OpenReading:
         else:
             await reading.stop()
 
-    async def _use(self, parked: FileReading | None) -> None:
-        self._reading = parked or await self._readings.begin(
+    async def _use(self, taken: FileReading | None) -> None:
+        self._reading = taken or await self._readings.begin(
             self._reader, self._file, hashed=self._hashed
         )
         self.check, self.headers = self._reading.check, self._reading.headers
@@ -353,3 +364,18 @@ class OpenReading:
             self._reading = None
             seconds = await self._readings.send_ahead(self._reader, reading, self._at)
             raise SkippingAhead(self._file, seconds)
+
+
+async def _if_open(ahead: FileReading | None) -> FileReading | None:
+    """Return a reading once its source is open; stop it if that fails, or if the caller is cancelled."""
+    if ahead is None:
+        return None
+    try:
+        await ahead.opened()
+    except FetchError:
+        await finish_anyway(ahead.stop())
+        return None
+    except BaseException:
+        await finish_anyway(ahead.stop())
+        raise
+    return ahead

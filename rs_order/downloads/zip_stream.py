@@ -66,17 +66,24 @@ class StoredBlocks:
 
     def compress(self, data: bytes, /) -> bytes:
         """Return the blocks that are complete; at least one byte is kept for the last one."""
-        self._pending += data
-        complete = max(0, len(self._pending) - 1) // _BLOCK
+        complete = max(0, len(self._pending) + len(data) - 1) // _BLOCK
         if not complete:
+            self._pending += data
             return b""
-        with memoryview(self._pending) as view:
-            blocks = b"".join(
-                part
-                for start in range(0, complete * _BLOCK, _BLOCK)
-                for part in (_FULL_BLOCK, view[start : start + _BLOCK])
+        view = memoryview(data)
+        first = _BLOCK - len(self._pending)
+        end = first + (complete - 1) * _BLOCK
+        blocks = b"".join(
+            (
+                *(_FULL_BLOCK, self._pending, view[:first]),
+                *(
+                    part
+                    for start in range(first, end, _BLOCK)
+                    for part in (_FULL_BLOCK, view[start : start + _BLOCK])
+                ),
             )
-        del self._pending[: complete * _BLOCK]
+        )
+        self._pending = bytearray(view[end:])
         self._packed += len(blocks)
         return blocks
 

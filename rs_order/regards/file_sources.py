@@ -35,7 +35,7 @@ from rs_order.regards.http import (
     send,
 )
 
-CHUNK: Final = 64 * 1024
+CHUNK: Final = 256 * 1024
 """Bytes in one piece of a file, at most."""
 
 DOWNLOAD_HEADERS: Final = {

@@ -1,7 +1,8 @@
-"""The REST interface of the service with one order to download, in a process of its own.
+"""The REST interface of the service with orders to download, in a process of its own.
 
-Its files are read from storage as in production. They aren't rows: their pages from the store cost little
-beside their bytes. ``/floor`` passes the same bytes on without zip and without MD5.
+Its files are read from storage as in production. Orders and their archives are rows. The order of the compact
+zip isn't, because a settled file can't be in another zip: its pages from the store cost little beside their
+bytes. ``/floor`` passes the same bytes on without zip and without MD5.
 """
 
 import asyncio
@@ -13,14 +14,29 @@ from typing import Any
 import uvloop
 from fastapi import Response
 
+from rs_order.app.clock import SystemClock
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import DataFileId
+from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_routes import ArchiveServices
+from rs_order.downloads.make_archives import MakeArchives
+from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.readings import Readings
+from rs_order.downloads.settle import SettleDownloads
 from rs_order.downloads.streaming import StreamedDownload
 from rs_order.ports import FileSources
 from rs_order.regards.file_sources import StoredFiles
 from rs_order.regards.http import FILE_LIMITS, TokenIssuer, new_client
 from rs_order.rest.server import run_rest
+from rs_order.store.archives import Archives
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.benchmarks.children import options_of_child, report
-from tests.rest.conftest import KEY
+from tests.rest.conftest import KEY, ORDER_SECRET
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER
 from tests.rest.memory_probe import GeneratedFiles, download_app
 
@@ -37,8 +53,23 @@ async def _passed_on(order: GeneratedFiles, sources: FileSources) -> AsyncGenera
         after = files[-1].id
 
 
+def _archives(pool: Pool, readings: Readings) -> ArchiveServices:
+    clock, downloads, archives = SystemClock(), StoredDownloads(pool), Archives(pool)
+    links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://nowhere.invalid")
+    settle = SettleDownloads(
+        Store(pool, lambda _: None), Settlement(SlotLimits(), links), clock
+    ).handle
+    return ArchiveServices(
+        orders=downloads,
+        archives=archives,
+        make=MakeArchives(downloads, archives, clock),
+        deliveries=ArchiveDeliveries(archives, settle, readings, clock),
+        order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
+    )
+
+
 async def _serve(options: dict[str, Any], descriptor: int) -> None:
-    """Serve until SIGTERM; report the URL, and on SIGUSR1 how many files were settled."""
+    """Serve until SIGTERM; report the URL, and on SIGUSR1 how many files of compact zips were settled."""
     loop, stop, port = (asyncio.get_running_loop(), asyncio.Event(), asyncio.Future[int]())
     order = GeneratedFiles(options["files"], options["size"])
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -46,9 +77,12 @@ async def _serve(options: dict[str, Any], descriptor: int) -> None:
         signal.SIGUSR1, lambda: report(descriptor, json.dumps({"settled": order.settled}))
     )
     storage = options["storage_url"]
-    async with new_client(FILE_LIMITS, decode=False) as client:
+    async with (
+        new_client(FILE_LIMITS, decode=False) as client,
+        await open_pool(options["database_url"], size=4) as pool,
+    ):
         sources = StoredFiles(client, TokenIssuer(KEY), storage_url=storage, dam_url=storage)
-        app = download_app(order, sources)
+        app = download_app(order, sources, archives=_archives(pool, Readings(sources)))
 
         @app.get(FLOOR)
         async def floor() -> Response:

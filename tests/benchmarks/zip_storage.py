@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import cast
 
@@ -12,6 +13,12 @@ from tests.rest.memory_probe import CHUNK
 
 BLOCK = 4 * CHUNK
 """Bytes that are sent at once; they can't be compressed."""
+
+
+def content(size: int) -> Iterator[memoryview]:
+    """Yield a file of this size, block by block."""
+    for start in range(0, size, len(BLOCK)):
+        yield memoryview(BLOCK)[: size - start]
 
 
 class _Storage(asyncio.Protocol):
@@ -47,9 +54,9 @@ class _Storage(asyncio.Protocol):
 
     async def _answer(self) -> None:
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self._size)
-        for start in range(0, self._size, len(BLOCK)):
+        for block in content(self._size):
             await self._writable.wait()
-            self._transport.write(memoryview(BLOCK)[: self._size - start])
+            self._transport.write(block)
 
 
 async def _serve(size: int, descriptor: int) -> None:

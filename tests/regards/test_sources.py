@@ -10,6 +10,7 @@ import pytest
 from rs_order.domain.ids import Checksum, DataFileId, Urn
 from rs_order.ports import FetchError, FileToDownload
 from rs_order.regards.file_sources import (
+    CHUNK,
     ExternalAccess,
     ExternalFiles,
     RegardsFileSources,
@@ -69,7 +70,7 @@ async def read(sources: RegardsFileSources, file: FileToDownload) -> bytes:
     content = bytearray()
     async with sources.open(DEMO, JANE, file) as source:
         async for chunk in source.chunks:
-            assert len(chunk) <= 65536
+            assert len(chunk) <= CHUNK
             content += chunk
     return bytes(content)
 

@@ -147,11 +147,15 @@ class FakeFileSources:
     opened: list[int] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
+    allowed: int = 1000
+    """Files that storage opens at the same time; others are refused."""
 
     @asynccontextmanager
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
     ) -> AsyncIterator[OpenFile]:
+        if self.open_now >= self.allowed:
+            raise FetchError("Download quota exceeded", 429)
         content = self.contents[file.id]
         self.opened.append(file.id)
         self.emails.append(email)

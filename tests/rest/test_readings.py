@@ -1,20 +1,18 @@
 """Which readers keep their places: limits of users and of the process, quotas, and the end of the process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from rs_order.domain.ids import Tenant
 from rs_order.downloads.readings import ParkingLimits, Reader, Readings, SkippingAhead
-from rs_order.ports import FetchError, FileToDownload, OpenFile
+from rs_order.ports import FetchError, FileToDownload
 from tests.rest.fake_downloads import (
     DEMO,
     OWNER,
     DownloadableOrder,
-    FakeFileSources,
     incompressible,
 )
 
@@ -24,30 +22,10 @@ JANE, JOE = Reader(DEMO, OWNER), Reader(DEMO, "joe@example.org")
 
 
 @dataclass
-class QuotaSources(FakeFileSources):
-    """Sources that refuse more than so many open files."""
-
-    most: int = 1000
-
-    @asynccontextmanager
-    async def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
-    ) -> AsyncIterator[OpenFile]:
-        if self.open_now >= self.most:
-            raise FetchError("Download quota exceeded", 429)
-        async with super().open(tenant, email, file) as opened:
-            yield opened
-
-
-@dataclass
 class Files:
     """Files, and who reads them."""
 
     order: DownloadableOrder = field(default_factory=DownloadableOrder)
-    sources: QuotaSources = field(default_factory=QuotaSources)
-
-    def __post_init__(self) -> None:
-        self.order.sources = self.sources
 
     def add(self, content: bytes = CONTENT) -> FileToDownload:
         self.order.add("a", content)
@@ -66,7 +44,7 @@ class Files:
 
     @property
     def opened(self) -> list[int]:
-        return self.sources.opened
+        return self.order.sources.opened
 
 
 @pytest.fixture
@@ -75,7 +53,7 @@ def files() -> Files:
 
 
 def reading(files: Files, **limits: float) -> "aclosing[Readings]":
-    return aclosing(Readings(files.sources, replace(LIMITS, **limits)))  # type: ignore[arg-type]
+    return aclosing(Readings(files.order.sources, replace(LIMITS, **limits)))  # type: ignore[arg-type]
 
 
 async def cut_off(
@@ -141,7 +119,7 @@ async def test_a_reader_is_that_of_its_user(files: Files) -> None:
         await cut_off(readings, file)
         assert await rest(readings, file, 20_000, JOE) == CONTENT[20_000:]
 
-    assert files.sources.emails == [JANE.email, JOE.email]
+    assert files.order.sources.emails == [JANE.email, JOE.email]
 
 
 async def test_short_reads_are_not_kept(files: Files) -> None:
@@ -149,7 +127,7 @@ async def test_short_reads_are_not_kept(files: Files) -> None:
     async with reading(files) as readings:
         await cut_off(readings, file, after=1000)
 
-        assert files.sources.open_now == 0
+        assert files.order.sources.open_now == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +143,7 @@ async def test_the_oldest_leaves_first(
     async with reading(files, **limits) as readings:
         for file in parked:
             await cut_off(readings, file)
-        assert files.sources.open_now == open_now
+        assert files.order.sources.open_now == open_now
 
         assert await rest(readings, parked[2], 20_000) == CONTENT[20_000:]
         assert await rest(readings, parked[0], 20_000) == CONTENT[20_000:]
@@ -180,7 +158,7 @@ async def test_a_reader_on_its_way_keeps_its_place(files: Files) -> None:
         for file, still_open in ((first, 1), (second, 1)):
             with pytest.raises(SkippingAhead) as refused:
                 await rest(readings, file, 150_000)
-            assert files.sources.open_now == still_open
+            assert files.order.sources.open_now == still_open
         assert refused.value.seconds == 60
         with pytest.raises(SkippingAhead):
             await rest(readings, first, 150_000)
@@ -191,7 +169,7 @@ async def test_a_reader_on_its_way_keeps_its_place(files: Files) -> None:
 async def test_parked_readers_make_room_at_storage(files: Files) -> None:
     """They count as downloads of their user, who must not be refused another one for them."""
     first, second = files.add(), files.add()
-    files.sources.most = 1
+    files.order.sources.allowed = 1
     async with reading(files) as readings:
         await cut_off(readings, first)
         assert await rest(readings, second, 0) == CONTENT
@@ -206,8 +184,8 @@ async def test_the_end_of_the_process(files: Files) -> None:
     first, second = files.add(), files.add()
     async with reading(files) as readings:
         await cut_off(readings, first)
-    assert files.sources.open_now == 0
+    assert files.order.sources.open_now == 0
 
     await cut_off(readings, second)
 
-    assert files.sources.open_now == 0
+    assert files.order.sources.open_now == 0
