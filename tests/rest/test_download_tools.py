@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 import zipfile
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -37,14 +38,14 @@ async def run(tool: Tool, *arguments: str, folder: Path) -> int:
     return await process.wait()
 
 
-def breaking(content: bytes, times: int) -> Callable[[], AsyncGenerator[bytes, None]]:
-    """Return the content of a file whose first transfers break off in the middle."""
-    left = times
+def breaking(
+    content: bytes, times: int, chance: random.Random
+) -> Callable[[], AsyncGenerator[bytes, None]]:
+    """Return the content of a file whose first transfers break off at random, behind its first quarter."""
+    ends = [chance.randrange(len(content) // 4, len(content)) for _ in range(times)]
 
     async def pieces() -> AsyncGenerator[bytes, None]:
-        nonlocal left
-        left -= 1
-        end = len(content) // 2 if left >= 0 else len(content)
+        end = ends.pop() if ends else len(content)
         for start in range(0, end, CHUNK):
             await asyncio.sleep(0)
             yield content[start : min(start + CHUNK, end)]
@@ -56,9 +57,10 @@ def breaking(content: bytes, times: int) -> Callable[[], AsyncGenerator[bytes, N
 
 @pytest.fixture
 async def addresses(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> dict[str, str]:
-    """The public addresses of a zip and a tar, of files whose transfers break off once."""
+    """The public addresses of a zip and a tar, of files whose transfers break off three times."""
+    chance = random.Random(1)  # noqa: S311 - where transfers are cut
     for name, content in CONTENTS.items():
-        downloadable.add(name, breaking(content, 1), of=content)
+        downloadable.add(name, breaking(content, 3, chance), of=content)
     archives = [
         (await api.post("/user/orders/12/archives", json={"format": kind})).json()
         for kind in ("zip", "tar")
@@ -85,8 +87,10 @@ async def test_curl(
     while (status := await run(CURL, *options, folder=tmp_path)) != 0:
         statuses.append(status)
 
-    assert statuses
-    assert set(statuses) == {18}, "transfer closed with outstanding data"
+    assert 18 in statuses, "transfer closed with outstanding data"
+    assert set(statuses) <= {18, 22}, (
+        "or 503: the transfer broke off before the place where it goes on"
+    )
     await assert_complete(api, addresses[kind], tmp_path / "archive")
 
 
@@ -100,6 +104,7 @@ async def test_wget(
         "-qc",
         "--waitretry=0",
         "--tries=30",
+        "--retry-on-http-error=503",
         "-O",
         "archive",
         addresses[kind],
@@ -151,7 +156,8 @@ async def test_curl_resumes_a_single_file(
 ) -> None:
     """The file has all its bytes, and is DOWNLOADED with the last of them."""
     content = CONTENTS["0.bin"]
-    downloadable.add("a.bin", breaking(content, 1), of=content)
+    chance = random.Random(1)  # noqa: S311 - where the transfer is cut
+    downloadable.add("a.bin", breaking(content, 1, chance), of=content)
     address = f"{base_url}/orders/public/files/1?scope=demo&orderToken={order_token()}"
     options = ("-sf", "-C", "-", "-o", "a.bin", address)
 
