@@ -445,6 +445,9 @@ class SourceAnswer:
     """The first bytes, up to a limit."""
 
 
+_GONE: Final = frozenset({404, 410})
+
+
 class FetchError(Exception):
     """A file could not be fetched.
 
@@ -468,8 +471,19 @@ class FetchError(Exception):
         return self.status == 429  # noqa: PLR2004 - the HTTP status "Too Many Requests"
 
     @property
+    def is_gone(self) -> bool:
+        """True if the source doesn't have the file any more, so that asking again doesn't help."""
+        return self.status in _GONE
+
+    @property
     def result(self) -> FetchResult:
         return FetchResult.QUOTA_EXCEEDED if self.quota_exceeded else FetchResult.FAILED
+
+
+class TooShort(FetchError):
+    """The source delivered all that it has, and that is less than the size of the catalog."""
+
+    code = "too-short"
 
 
 class WrongContent(FetchError):

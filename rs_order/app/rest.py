@@ -279,11 +279,14 @@ def _archive_services(
     application: Application, pool: Pool, downloads: DownloadServices, keyed: KeyedAnswers
 ) -> ArchiveServices:
     shared, archives = application.shared, Archives(pool)
+    make = MakeArchives(downloads.orders, archives, shared.clock)
     return ArchiveServices(
         orders=downloads.orders,
         archives=archives,
-        make=MakeArchives(downloads.orders, archives, shared.clock),
-        deliveries=ArchiveDeliveries(archives, downloads.settle, downloads.readings, shared.clock),
+        make=make,
+        deliveries=ArchiveDeliveries(
+            archives, make, downloads.settle, downloads.readings, shared.clock
+        ),
         order_tokens=shared.order_tokens,
         at_once=downloads.at_once,
         keyed=keyed,

@@ -86,6 +86,8 @@ class Archive:
     """CRC-32 of ``NOTICE.txt``; None: there is none."""
     sent: int
     """Bytes of it that were sent so far."""
+    successor: ArchiveId | None = None
+    """The archive that was made instead, once this one is superseded; None: nothing is left to download."""
 
 
 @dataclass(frozen=True, slots=True)

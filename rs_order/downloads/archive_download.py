@@ -5,15 +5,22 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from rs_order.domain.archives import ALL_FILES, ArchiveId, Selection
+from rs_order.domain.ids import DataFileId
 from rs_order.domain.parts import Part
+from rs_order.downloads.archive_plan import CannotBeArchived
 from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest, EntryFailed
 from rs_order.downloads.checksums import why_unverifiable
 from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.make_archives import MakeArchives, NothingAvailable
+from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import Settle
-from rs_order.ports import Clock, FetchResult, FileOutcome
+from rs_order.ports import Clock, FetchResult, FileOutcome, TooShort
 from rs_order.store.archives import Archives
 
+MOST_SHORT_READS: Final = 3
+"""So often a file may have too few bytes, one time after the other, before it is given up (faces.md R-22)."""
 KEEP_SECONDS: Final = 30.0
 """Seconds after which what was sent is kept, so that a process that dies loses no more."""
 
@@ -22,12 +29,21 @@ class ArchiveDeliveries:
     """Delivers archives, and records what became of their files."""
 
     def __init__(
-        self, archives: Archives, settle: Settle, readings: Readings, clock: Clock
+        self,
+        archives: Archives,
+        make: MakeArchives,
+        settle: Settle,
+        readings: Readings,
+        clock: Clock,
+        *,
+        places: RangePlaces | None = None,
     ) -> None:
         self._archives = archives
+        self._make = make
         self._settle = settle
         self._readings = readings
         self._clock = clock
+        self._places = places or RangePlaces()
 
     async def pieces(self, request: ArchiveRequest) -> AsyncGenerator[bytes, None]:
         """Yield the part.
@@ -37,9 +53,9 @@ class ArchiveDeliveries:
         ends the archive: its bytes were announced, so it can't be left out.
 
         Raises:
-            EntryFailed, NotIndexed, ArchiveGone, SkippingAhead: nothing wrong was sent.
+            EntryFailed, NotIndexed, ArchiveGone, SkippingAhead, RangeBusy: nothing wrong was sent.
         """
-        reader = ArchiveReader(self._archives, self._readings, self._clock, request)
+        reader = ArchiveReader(self._archives, self._readings, self._places, self._clock, request)
         sent = _Sent(request.part.start)
         try:
             async with aclosing(reader.pieces()) as pieces:
@@ -49,7 +65,7 @@ class ArchiveDeliveries:
                     if sent.is_due:
                         await self._record(request, sent)
         except EntryFailed as error:
-            await self._fail(request, error, sent)
+            await finish_anyway(self._fail(request, error, sent))
             raise
         finally:
             await finish_anyway(self._record(request, sent))
@@ -79,16 +95,55 @@ class ArchiveDeliveries:
             number += 1
 
     async def _fail(self, request: ArchiveRequest, failed: EntryFailed, sent: "_Sent") -> None:
-        """Settle a file with wrong content, or over the quota. Others are tried again by the next request."""
-        result = failed.error.result
-        if result is FetchResult.FAILED:
-            return
-        tenant, archive = request.tenant, request.archive
-        if result is FetchResult.WRONG_CONTENT:
+        """Settle a file that this archive can't hold, or that storage doesn't deliver any more or for now.
+
+        Its owner can then have it restored. The archive ends only with a file that it can't hold; all others
+        are tried again by the next request.
+        """
+        tenant, archive, error = request.tenant, request.archive, failed.error
+        failed.ends_archive = await self._is_wrong(request, failed)
+        if failed.ends_archive:
             sent.take()  # its bytes don't count any more
             await self._archives.supersede(tenant, archive.id)
-        outcome = FileOutcome(failed.file.id, result, failed.error.reason)
+        elif error.result is FetchResult.FAILED and not error.is_gone:
+            return
+        outcome = FileOutcome(failed.file.id, error.result, error.reason)
         await self._settle(tenant, archive.order_id, [outcome])
+        if failed.ends_archive:
+            failed.successor = await self._make_successor(request)
+
+    async def _make_successor(self, request: ArchiveRequest) -> ArchiveId | None:
+        """Make an archive of the other files, whose notice names the one that failed (R-23)."""
+        tenant, archive = request.tenant, request.archive
+        try:
+            successor = await self._make.make(
+                tenant, archive.order_id, archive.format, await self._selection(request)
+            )
+        except (NothingAvailable, CannotBeArchived):
+            return None
+        await self._archives.set_successor(tenant, archive.id, successor)
+        return successor
+
+    async def _selection(self, request: ArchiveRequest) -> Selection:
+        """Return the files that an archive was made of."""
+        archive = request.archive
+        if archive.files + archive.missing == archive.order_files:
+            return ALL_FILES
+        ids: list[DataFileId] = []
+        number = 0
+        while page := await self._archives.page(request.tenant, archive.id, number):
+            ids += [*(entry.file_id for entry in page.entries if not entry.is_notice), *page.copies]
+            number += 1
+        return Selection(files=ids)
+
+    async def _is_wrong(self, request: ArchiveRequest, failed: EntryFailed) -> bool:
+        """True if the file is another one, or again and again shorter, than the catalog says."""
+        if isinstance(failed.error, TooShort):
+            times = await self._archives.count_short_read(
+                request.tenant, request.archive.id, failed.file.id
+            )
+            return times >= MOST_SHORT_READS
+        return failed.error.result is FetchResult.WRONG_CONTENT
 
 
 class _Sent:

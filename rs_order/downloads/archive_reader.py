@@ -3,26 +3,30 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Final
 
-from rs_order.domain.archives import NOTICE_ID, Archive, Entry, Page
+from rs_order.domain.archives import NOTICE_ID, Archive, ArchiveId, Entry, Page
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS, entry_length
 from rs_order.downloads.checksums import algorithm_of
 from rs_order.downloads.fetching import SMALL, finish_anyway
 from rs_order.downloads.file_reading import FileReading
-from rs_order.downloads.readings import Reader, Readings
+from rs_order.downloads.range_places import RangePlaces
+from rs_order.downloads.readings import OpenReading, Reader, Readings
 from rs_order.ports import Clock, FetchError, FileToDownload
 from rs_order.store.archives import Archives
 
 READ_FOR_DIRECTORY: Final = 64 * 2**20
 """Bytes of files that are read for the directory, per page of it, if nobody has proven them yet."""
-LONGEST_WAIT: Final = 45.0
+LONGEST_WAIT: Final = 40.0
 """Seconds that the directory waits for other requests to prove the files. The gateway cuts after 60."""
+OPENING_SECONDS: Final = 30.0
+"""Seconds for which the next file is asked for again and again in the middle of a response (R-22)."""
+FIRST_PAUSE: Final = 1.0
 _CHECK_SECONDS: Final = 1.0
 _KEEP_AT: Final = 32 * 2**20
 """Bytes of proven files whose hashes are kept together; what a killed process loses is read again."""
@@ -60,6 +64,10 @@ class EntryFailed(Exception):
         super().__init__(error.reason)
         self.file = file
         self.error = error
+        self.ends_archive = False
+        """True if the archive can't be downloaded any more."""
+        self.successor: ArchiveId | None = None
+        """The archive that was made instead."""
 
 
 @dataclass
@@ -74,10 +82,16 @@ class ArchiveReader:
     """Produces a part of one archive, for one request."""
 
     def __init__(
-        self, archives: Archives, readings: Readings, clock: Clock, request: ArchiveRequest
+        self,
+        archives: Archives,
+        readings: Readings,
+        places: RangePlaces,
+        clock: Clock,
+        request: ArchiveRequest,
     ) -> None:
         self._archives = archives
         self._readings = readings
+        self._places = places
         self._clock = clock
         self._tenant = request.tenant
         self._archive = archive = request.archive
@@ -89,6 +103,8 @@ class ArchiveReader:
         """The reading of the next file, which was begun before its turn."""
         self._one_at_a_time = False
         """True once storage has refused to open a file ahead."""
+        self._begun = False
+        """True once some of the part was sent."""
         self._complete = False
         """True once all of the part was sent."""
 
@@ -104,12 +120,17 @@ class ArchiveReader:
             EntryFailed: nothing of the end of the file was sent.
             NotIndexed: the part has bytes of the directory, which isn't known.
             ArchiveGone: the order has ended.
+            RangeBusy: too many other parts are sent to the user.
         """
         try:
             part = self._part
-            async with aclosing(self._from(part)) as pieces:
+            async with (
+                self._places.in_archive(self._reader, self._archive.id),
+                aclosing(self._from(part)) as pieces,
+            ):
                 async for position, piece in pieces:
                     if wanted := part.of(piece, position):
+                        self._begun = True
                         yield wanted
                     if position + len(piece) >= part.end:
                         self._complete = True
@@ -199,17 +220,11 @@ class ArchiveReader:
         """
         place = self._layout.aligned(max(0, start - position), file.size or 0)
         packer, position = self._layout.packer(place), position + place.of_entry
-        ahead, self._ahead = self._ahead, None
         try:
-            async with (
-                self._readings.open(
-                    *(self._reader, file, place.of_file),
-                    ahead=ahead,
-                    cut_off=lambda: not self._complete,
-                ) as opened,
-                aclosing(opened.pieces()) as pieces,
-            ):
-                self._one_at_a_time |= ahead is not None and ahead.refused
+            async with AsyncExitStack() as closing:
+                await closing.enter_async_context(self._places.in_file(self._reader, file))
+                opened = await self._opened(closing, file, place.of_file)
+                pieces = await closing.enter_async_context(aclosing(opened.pieces()))
                 if following and not self._one_at_a_time and (file.size or 0) <= SMALL:
                     self._ahead = self._readings.start(self._reader, following)
                 async for piece in pieces:
@@ -224,6 +239,30 @@ class ArchiveReader:
         self._proven.files[file.id] = replace(file, hashes=check.hashes, verified_at=verified_at)
         self._proven.bytes += check.received
         yield position, packer.flush()
+
+    async def _opened(self, closing: AsyncExitStack, file: FileToDownload, at: int) -> OpenReading:
+        """Open a file, until the end of a context. In the middle of a response it is tried again for a while.
+
+        Raises:
+            FetchError: it can't be opened.
+        """
+        until, pause = time.monotonic() + OPENING_SECONDS, FIRST_PAUSE
+        while True:
+            ahead, self._ahead = self._ahead, None
+            opening = self._readings.open(
+                *(self._reader, file, at), ahead=ahead, cut_off=lambda: not self._complete
+            )
+            try:
+                opened = await closing.enter_async_context(opening)
+            except FetchError as error:
+                hopeless = error.is_gone or error.quota_exceeded or not self._begun
+                if hopeless or time.monotonic() + pause > until:
+                    raise
+            else:
+                self._one_at_a_time |= ahead is not None and ahead.refused
+                return opened
+            await asyncio.sleep(pause)
+            pause *= 2
 
     async def _directory(self, start: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the records from the one on that has a byte of the directory, and the end."""
@@ -274,7 +313,9 @@ class ArchiveReader:
             elif time.monotonic() < until:
                 await asyncio.sleep(_CHECK_SECONDS)
             else:
-                raise NotIndexed
+                raise NotIndexed(
+                    "The directory isn't known before all files were read: download the beginning first."
+                )
 
     async def _prove(self, file: FileToDownload) -> None:
         async with aclosing(self._content(file, 0)) as pieces:

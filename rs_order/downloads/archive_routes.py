@@ -1,6 +1,7 @@
 """The endpoints of archives: making, listing, and downloading them in parts (faces.md R-8, R-25 to R-30)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import Annotated, Final
@@ -33,9 +34,10 @@ from rs_order.downloads.archive_reader import (
     NotIndexed,
 )
 from rs_order.downloads.make_archives import MakeArchives, NothingAvailable
+from rs_order.downloads.range_places import RangeBusy
 from rs_order.downloads.readings import SkippingAhead
 from rs_order.downloads.routes import OrderTokenInQuery, counted_user
-from rs_order.downloads.streaming import StreamedPart
+from rs_order.downloads.streaming import SourceSilent, StreamedPart
 from rs_order.ports import (
     Downloads,
     FetchResult,
@@ -48,7 +50,7 @@ from rs_order.ports import (
 from rs_order.rest.access import Access, may_see_orders_of
 from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.answers import json_answer
-from rs_order.rest.errors import Problem
+from rs_order.rest.errors import HttpError, Problem
 from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
@@ -82,8 +84,8 @@ _PROBLEMS: Final = {
     412: "`If-Match` names another content",
     429: "Your quota at storage is used up, or too many downloads of yours are under way",
     503: "Storage doesn't deliver the next file now (`storage-unreachable`), or the directory isn't known "
-    "yet (`archive-not-indexed`), or storage is still reading up to the part (`skipping-ahead`); see "
-    "`Retry-After`",
+    "yet (`archive-not-indexed`), or storage is still reading up to the part (`skipping-ahead`), or other "
+    "parts of it are being sent to you (`range-busy`); see `Retry-After`",
 }
 _BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The archive"},
@@ -93,6 +95,14 @@ _BYTES: Final[Documented] = {
     },
     304: {"description": "`If-None-Match` names the content of the archive"},
 }
+
+_ADVICE: Final = "Download the archive that was made instead (Link), or make another one."
+_LATER: Final = {
+    NotIndexed: ProblemCode.ARCHIVE_NOT_INDEXED,
+    RangeBusy: ProblemCode.RANGE_BUSY,
+    SourceSilent: ProblemCode.STORAGE_UNREACHABLE,
+}
+"""The codes of what can be asked for again after a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,8 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
         name: NameInPath,  # noqa: ARG001 - a decoration of the address
     ) -> Response:
         """Return an archive, or a part of it. Its bytes never change."""
-        await _order(request, access, services, caller, OrderId(order_id))
+        order = await _order(request, access, services, caller, OrderId(order_id))
+        _refuse_ended(order)
         archive = await _archive(services, caller, archive_id)
         if archive.order_id != order_id:
             raise _unknown(archive_id)
@@ -214,6 +225,7 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
             raise Problem(
                 ProblemCode.INVALID_ORDER_TOKEN, "The order token isn't valid."
             ) from error
+        _refuse_ended(await services.orders.order(caller.tenant, token.order_id))
         archive = await _archive(services, caller, archive_id)
         if (token.order_id, token.subject) != (archive.order_id, archive.owner):
             raise Problem(ProblemCode.NOT_OWNER, "The order token is of another order.")
@@ -230,6 +242,11 @@ async def _order(
     if not may_see_orders_of(access.roles, caller, order.owner):
         raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} is another user's.")
     return order
+
+
+def _refuse_ended(order: OrderToDownload | None) -> None:
+    if order is not None and order.status.deleted_or_expired:
+        raise Problem(ProblemCode.ORDER_GONE, f"Order {order.id} was deleted or has expired.")
 
 
 async def _archive(
@@ -251,8 +268,7 @@ def _bytes(
     request: Request, services: ArchiveServices, caller: Caller, archive: Archive, email: str
 ) -> Response:
     if archive.state is ArchiveState.SUPERSEDED:
-        text = f"A file of archive a{archive.id} turned out to be wrong: make another archive."
-        raise Problem(ProblemCode.ARCHIVE_SUPERSEDED, text)
+        raise _superseded(request, archive)
     what = Representation(archive.length, archive.tag)
     part = requested_part(request, what)
     wanted = ArchiveRequest(caller.tenant, archive, email, part or Part(0, archive.length))
@@ -262,35 +278,64 @@ def _bytes(
         part,
         filename=_name_of(archive),
         kind="archive",
-        failed=lambda error: _failure(request, error),
+        failed=lambda error: _failure(request, archive, error),
         on_end=lambda complete: facts_of(request.scope).update(complete=complete),
         permit=services.at_once.one_more(request, counted_user(caller, email)),
     )
 
 
-def _failure(request: Request, error: Exception) -> Response | None:
+def _superseded(request: Request, archive: Archive) -> HttpError:
+    """Return the error for an archive that has ended; it names the one that was made instead (R-23)."""
+    text = f"A file of archive a{archive.id} turned out to be wrong. {_ADVICE}"
+    headers = _link_to(request, archive, archive.successor)
+    if "If-Match" in request.headers:
+        return HttpError(412, text, headers=headers)
+    return Problem(ProblemCode.ARCHIVE_SUPERSEDED, text, headers=headers)
+
+
+def _link_to(request: Request, archive: Archive, successor: ArchiveId | None) -> Mapping[str, str]:
+    """Return the header with the address of a successor, which is like that of the request."""
+    if successor is None:
+        return {}
+    is_public = "orderId" not in request.path_params
+    resource = DOWNLOAD_PUBLIC_ARCHIVE if is_public else DOWNLOAD_ARCHIVE
+    variables = {
+        "orderId": archive.order_id,
+        "archiveId": f"a{successor}",
+        "name": _name_of(archive),
+    }
+    query = f"?{request.url.query}" if request.url.query else ""
+    address = f"{base_address(request)}{expand(resource.template, variables)}{query}"
+    return {"Link": f'<{address}>; rel="successor-version"'}
+
+
+def _failure(request: Request, archive: Archive, error: Exception) -> Response | None:
     """Return the response if the archive fails before any of it was sent; None for a defect."""
     match error:
         case EntryFailed():
-            return _entry_failure(request, error)
-        case NotIndexed():
-            text = "The directory isn't known before all files were read: download the beginning first."
-            return _retriable(request, ProblemCode.ARCHIVE_NOT_INDEXED, text)
+            return _entry_failure(request, archive, error)
         case SkippingAhead():
             return _retriable(request, ProblemCode.SKIPPING_AHEAD, str(error), error.seconds)
+        case NotIndexed() | RangeBusy() | SourceSilent():
+            return _retriable(request, _LATER[type(error)], str(error))
         case ArchiveGone():
             text = "The order was deleted or has expired."
             return problem_answer(request, 410, [text], ProblemCode.ORDER_GONE)
     return None
 
 
-def _entry_failure(request: Request, failed: EntryFailed) -> Response:
+def _entry_failure(request: Request, archive: Archive, failed: EntryFailed) -> Response:
     error, name = failed.error, failed.file.name
     if error.result is FetchResult.QUOTA_EXCEEDED:
         return problem_answer(request, 429, [error.reason], ProblemCode.QUOTA_USED_UP)
-    if error.result is FetchResult.WRONG_CONTENT:
-        text = f"{name}: {error.reason}. Make another archive."
-        return problem_answer(request, 410, [text], ProblemCode.ARCHIVE_SUPERSEDED)
+    if failed.ends_archive:
+        text = f"{name}: {error.reason}. {_ADVICE}"
+        answer = problem_answer(request, 410, [text], ProblemCode.ARCHIVE_SUPERSEDED)
+        answer.headers.update(_link_to(request, archive, failed.successor))
+        return answer
+    if error.is_gone:
+        text = f"{name}: storage doesn't have it any more. Retry the order, and then go on."
+        return _retriable(request, ProblemCode.STORAGE_UNREACHABLE, text)
     return _retriable(request, ProblemCode.STORAGE_UNREACHABLE, f"{name}: {error.reason}.")
 
 

@@ -15,6 +15,7 @@ from rs_order.ports import (
     FileSources,
     FileToDownload,
     OpenFile,
+    TooShort,
     WrongContent,
 )
 
@@ -199,7 +200,7 @@ class ContentCheck:
         if size is not None and self.received > size:
             return WrongContent(failure_reasons.too_long(size))
         if size is not None and self.received < size:
-            return FetchError(failure_reasons.short_read(self.received, size))
+            return TooShort(failure_reasons.short_read(self.received, size))
         if not self._hashed:
             return None
         digests = await self._digests.hexdigests()

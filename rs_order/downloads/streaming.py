@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import unicodedata
 from abc import abstractmethod
 from base64 import b64encode
@@ -39,11 +40,23 @@ _NOT_YET: Final = 202
 _TOO_MANY: Final = 429
 _FAILURES: Final = range(400, 600)
 
+LONGEST_SILENCE: Final = 45.0
+"""Seconds for which the source of a response may be silent. The gateway cuts after 60 (faces.md R-24)."""
+SILENT: Final = (
+    "Storage has been silent for too long. Try again later; the download goes on where it stopped."
+)
+
 _under_way = Gauge("rs_order_downloads", "Downloads under way", ["kind"])
 _bytes = Counter("rs_order_download_bytes", "Bytes sent of downloads", ["kind"])
 
 OnEnd = Callable[[bool], None]
 """Called at the end of a response with True if everything was sent."""
+
+
+class SourceSilent(Exception):
+    """The source of a response has sent nothing for too long."""
+
+    code = "source-silent"
 
 
 class Streamed(Response):
@@ -55,6 +68,8 @@ class Streamed(Response):
         headers: Mapping[str, str],
         on_end: OnEnd,
         permit: AbstractContextManager[None] | None = None,
+        *,
+        longest_silence: float | None = None,
     ) -> None:
         """Set how to send.
 
@@ -63,6 +78,7 @@ class Streamed(Response):
             headers: the headers of the response.
             on_end: called at the end.
             permit: entered while the body is sent. It may raise the error to be sent instead.
+            longest_silence: seconds after which a response is cut whose source is silent; None: never.
         """
         super().__init__(headers=headers)
         self._under_way, self._bytes = _under_way.labels(kind), _bytes.labels(kind)
@@ -70,6 +86,11 @@ class Streamed(Response):
             del self.headers["Content-Length"]
         self._on_end = on_end
         self._permit = permit or nullcontext()
+        self._longest_silence = longest_silence
+        self._started = False
+        """True once the head was sent."""
+        self._silent_since: float | None = None
+        """Since when the source is waited for; None while the client is."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_head(scope):
@@ -80,18 +101,39 @@ class Streamed(Response):
             await self._send_until_disconnected(receive, send)
 
     async def _send_until_disconnected(self, receive: Receive, send: Send) -> None:
+        self._silent_since = time.monotonic()
         sending = asyncio.create_task(self._send_all(send))
         disconnected = asyncio.create_task(_until_disconnected(receive))
+        silent = asyncio.create_task(self._until_silent())
         try:
-            await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnected, silent}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ended = sending.done()
-            disconnected.cancel()
-            sending.cancel()
-            await asyncio.wait({sending, disconnected})
+            ended, too_late = sending.done(), silent.done()
+            for task in (sending, disconnected, silent):
+                task.cancel()
+            await asyncio.wait({sending, disconnected, silent})
             self._on_end(ended and sending.exception() is None and sending.result())
         if ended:
             sending.result()
+        elif too_late and not self._started:
+            await self._send_error(send, self._silence_answer())
+
+    async def _until_silent(self) -> None:
+        """Return once the source was silent for too long. That a client reads slowly is no silence."""
+        if self._longest_silence is None:
+            await asyncio.Event().wait()
+            return
+        while (left := self._seconds_left(self._longest_silence)) > 0:  # noqa: ASYNC110 - each piece would signal
+            await asyncio.sleep(left)
+
+    def _seconds_left(self, longest_silence: float) -> float:
+        if self._silent_since is None:
+            return longest_silence
+        return self._silent_since + longest_silence - time.monotonic()
+
+    def _silence_answer(self) -> Response:
+        """Return the response if the source is silent before anything was sent."""
+        return messages_answer(503, SILENT)
 
     @abstractmethod
     async def _send_all(self, send: Send) -> bool:
@@ -101,6 +143,7 @@ class Streamed(Response):
         """
 
     async def _send_head(self, send: Send) -> None:
+        self._started = True
         await send(
             {
                 "type": "http.response.start",
@@ -117,11 +160,13 @@ class Streamed(Response):
         """
         async with aclosing(body) as pieces:
             async for piece in pieces:
+                self._silent_since = None
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 self._bytes.inc(len(piece))
                 # The server silently drops pieces for a client that has disconnected. Let the
                 # disconnection be received before the generator is resumed.
                 await asyncio.sleep(0)
+                self._silent_since = time.monotonic()
 
     async def _send_error(self, send: Send, response: Response) -> None:
         self.status_code, self.raw_headers = response.status_code, response.raw_headers
@@ -198,7 +243,7 @@ class StreamedPart(Streamed):
             "Content-Length": str(what.length if part is None else part.length),
             "Cache-Control": _AS_IT_IS,
         }
-        super().__init__(kind, headers, on_end, permit)
+        super().__init__(kind, headers, on_end, permit, longest_silence=LONGEST_SILENCE)
         if part is not None:
             self.status_code = _PARTIAL
             self.headers["Content-Range"] = content_range(part, what.length)
@@ -206,7 +251,6 @@ class StreamedPart(Streamed):
         self._failed = failed
 
     async def _send_all(self, send: Send) -> bool:
-        self._started = False
         try:
             await self._send_pieces(send, self._after_head(send))
         except Exception as error:
@@ -220,12 +264,14 @@ class StreamedPart(Streamed):
         await self._send_end(send)
         return True
 
+    def _silence_answer(self) -> Response:
+        return self._failed(SourceSilent(SILENT)) or super()._silence_answer()
+
     async def _after_head(self, send: Send) -> AsyncGenerator[bytes, None]:
         """Yield the bytes; the head is sent when the first of them are known."""
         async with aclosing(self._body) as pieces:
             async for piece in pieces:
                 if not self._started:
-                    self._started = True
                     await self._send_head(send)
                 yield piece
 
@@ -245,26 +291,24 @@ class StreamedFile(Streamed):
         *,
         permit: AbstractContextManager[None] | None = None,
     ) -> None:
-        super().__init__("file", {}, on_end, permit)
+        super().__init__("file", {}, on_end, permit, longest_silence=LONGEST_SILENCE)
         self._deliveries = deliveries
         self._request = request
         self._report = report
 
     async def _send_all(self, send: Send) -> bool:
-        started = False
         try:
             async with self._deliveries.open(self._request, self._report) as delivery:
                 self._describe(delivery.headers)
-                started = True
                 await self._send_head(send)
                 await self._send_pieces(send, delivery.pieces())
         except FetchError as error:
-            if started:
+            if self._started:
                 return False
             await self._send_error(send, _error_response(error))
             return True
         except SkippingAhead as error:
-            if started:
+            if self._started:
                 return False
             await self._send_error(send, _later(error))
             return True

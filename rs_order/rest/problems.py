@@ -66,6 +66,7 @@ class ProblemCode(StrEnum):
     ARCHIVE_NOT_INDEXED = "archive-not-indexed"
     STORAGE_UNREACHABLE = "storage-unreachable"
     SKIPPING_AHEAD = "skipping-ahead"
+    RANGE_BUSY = "range-busy"
     ORDER_GONE = "order-gone"
     QUOTA_USED_UP = "quota-used-up"
     INVALID_ORDER_TOKEN = "invalid-order-token"  # noqa: S105 - a code
@@ -295,7 +296,7 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         410,
         "Archive superseded",
         "A file of the archive turned out to be another than the catalog says.",
-        "Make another archive; it has the files that are available then.",
+        "Download the archive that was made instead, whose address is in `Link`, or make another one.",
     ),
     ProblemCode.ARCHIVE_NOT_INDEXED: ProblemType(
         503,
@@ -316,6 +317,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Skipping ahead",
         "You go on far inside a large file, and storage delivers only whole files: it is read up to there.",
         "Try again after the pause of `Retry-After`; the download goes on where it stopped.",
+        retriable=True,
+    ),
+    ProblemCode.RANGE_BUSY: ProblemType(
+        503,
+        "Range busy",
+        "As many parts of this archive, or of a large file in it, as allowed are being sent to you.",
+        "Use fewer connections at once, or try again when one of them has ended.",
         retriable=True,
     ),
     ProblemCode.ORDER_GONE: ProblemType(

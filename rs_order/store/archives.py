@@ -202,11 +202,28 @@ class Archives:
                     now,
                 )
 
+    async def count_short_read(
+        self, tenant: Tenant, archive_id: ArchiveId, file_id: DataFileId
+    ) -> int:
+        """Count that a file had too few bytes; return how often it did since another one had."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                times = await connection.fetchval(SQL["count_short_read"], archive_id, file_id)
+        return int(times or 0)
+
     async def supersede(self, tenant: Tenant, archive_id: ArchiveId) -> None:
         """End an archive whose bytes turned out to be wrong."""
         with store_errors():
             async with transaction(self._pool, tenant) as connection:
                 await connection.execute(SQL["supersede"], archive_id)
+
+    async def set_successor(
+        self, tenant: Tenant, archive_id: ArchiveId, successor: ArchiveId
+    ) -> None:
+        """Record which archive was made instead of a superseded one."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                await connection.execute(SQL["set_successor"], archive_id, successor)
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
         async with reading(self._pool, tenant) as connection:
@@ -240,6 +257,7 @@ def _archive_of(row: Row) -> Archive:
         missing=row["missing"],
         notice_crc=row["notice_crc32"],
         sent=row["sent_bytes"],
+        successor=row["successor"],
     )
 
 

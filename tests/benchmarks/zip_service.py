@@ -59,11 +59,12 @@ def _archives(pool: Pool, readings: Readings) -> ArchiveServices:
     settle = SettleDownloads(
         Store(pool, lambda _: None), Settlement(SlotLimits(), links), clock
     ).handle
+    make = MakeArchives(downloads, archives, clock)
     return ArchiveServices(
         orders=downloads,
         archives=archives,
-        make=MakeArchives(downloads, archives, clock),
-        deliveries=ArchiveDeliveries(archives, settle, readings, clock),
+        make=make,
+        deliveries=ArchiveDeliveries(archives, make, settle, readings, clock),
         order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
     )
 

@@ -19,6 +19,7 @@ from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import ParkingLimits, Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth, OrderTokens
@@ -98,20 +99,32 @@ def health() -> FakeHealth:
     return FakeHealth()
 
 
+@pytest.fixture
+def places() -> RangePlaces:
+    """A module may have others."""
+    return RangePlaces()
+
+
 def stored_archives(
-    downloadable: DownloadableOrder, order_tokens: OrderTokens, readings: Readings
+    downloadable: DownloadableOrder,
+    order_tokens: OrderTokens,
+    readings: Readings,
+    places: RangePlaces,
 ) -> dict[str, ArchiveServices]:
     """Return the services of archives, which are only in PostgreSQL."""
     order = downloadable.order
     if not isinstance(order, StoredFakeDownloads):
         return {}
     clock = ManualClock(NOW)
+    make = MakeArchives(order, order.archives, clock)
     return {
         "archives": ArchiveServices(
             orders=order,
             archives=order.archives,
-            make=MakeArchives(order, order.archives, clock),
-            deliveries=ArchiveDeliveries(order.archives, order.settle, readings, clock),
+            make=make,
+            deliveries=ArchiveDeliveries(
+                order.archives, make, order.settle, readings, clock, places=places
+            ),
             order_tokens=order_tokens,
         )
     }
@@ -133,7 +146,10 @@ async def readings(
 
 @pytest.fixture
 def services(
-    downloadable: DownloadableOrder, health: FakeHealth, readings: Readings
+    downloadable: DownloadableOrder,
+    health: FakeHealth,
+    readings: Readings,
+    places: RangePlaces,
 ) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
@@ -141,7 +157,7 @@ def services(
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return absent_services(
-        **stored_archives(downloadable, order_tokens, readings),
+        **stored_archives(downloadable, order_tokens, readings, places),
         access=Access(
             TokenVerifier({"HS512": KEY}),
             DefaultRoles(),

@@ -147,6 +147,8 @@ class FakeFileSources:
     opened: list[int] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
+    refusals: Counter[int] = field(default_factory=Counter)
+    """How often the files still can't be opened."""
     allowed: int = 1000
     """Files that storage opens at the same time; others are refused."""
 
@@ -156,6 +158,9 @@ class FakeFileSources:
     ) -> AsyncIterator[OpenFile]:
         if self.open_now >= self.allowed:
             raise FetchError("Download quota exceeded", 429)
+        if self.refusals[file.id] > 0:
+            self.refusals[file.id] -= 1
+            raise FetchError("Service unavailable", 503)
         content = self.contents[file.id]
         self.opened.append(file.id)
         self.emails.append(email)

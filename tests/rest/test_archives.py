@@ -5,6 +5,7 @@ import io
 import random
 import tarfile
 import zipfile
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 
 from rs_order.app.rest import RestServices
 from rs_order.domain.states import FileState
+from rs_order.downloads import archive_reader, streaming
 from rs_order.ports import FetchError, FetchResult
 from tests.rest.conftest import serving
 from tests.rest.fake_downloads import DownloadableOrder, incompressible
 from tests.rest.order_tokens import order_token
+from tests.rest.test_file_download import PLAIN
 from tests.rest.test_zip_download import Endless, as_caller
 from tests.support.polling import WAIT_SECONDS, eventually
 
@@ -211,10 +214,14 @@ async def test_a_file_that_occurs_twice_is_once_in_the_archive(
     )
 
 
-async def test_r22_wrong_content_ends_the_archive(
+async def has_successor(api: httpx.AsyncClient, archive: dict[str, Any]) -> bool:
+    return "successor-version" in (await api.get(archive["href"])).links
+
+
+async def test_r22_r23_wrong_content_ends_the_archive(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Nothing wrong is sent; the file is in error. Another archive has the others, and names it."""
+    """Nothing wrong is sent; the file is in error. Its successor has the others, and names it."""
     right = incompressible(200_000)
     downloadable.add("a", b"content")
     downloadable.add("b", right[:-1] + b"x", of=right)
@@ -223,13 +230,22 @@ async def test_r22_wrong_content_ends_the_archive(
     with pytest.raises(httpx.RemoteProtocolError):
         await api.get(archive["href"])
     await eventually(lambda: downloadable.order.results.get(2) is WRONG, "the file is in error")
+    await eventually(lambda: has_successor(api, archive), "it has a successor")
     after = await api.get(archive["href"])
+    matching = await api.get(archive["href"], headers={"If-Match": archive["etag"]})
+    public = await api.get(archive["publicHref"])
     other = await made(api)
 
     assert (after.status_code, after.json()["code"]) == (410, "archive-superseded")
-    contents = read("zip", (await api.get(other["href"])).content)
-    assert list(contents) == ["a", "NOTICE.txt"]
-    assert contents["NOTICE.txt"].startswith(b"Failed to download file (b): Wrong content: MD5 is ")
+    assert (matching.status_code, public.status_code) == (412, 410)
+    assert after.links["successor-version"]["url"] == other["href"]
+    for answer in (matching, public):
+        successor = await api.get(answer.links["successor-version"]["url"])
+        contents = read("zip", successor.content)
+        assert list(contents) == ["a", "NOTICE.txt"]
+        assert contents["NOTICE.txt"].startswith(
+            b"Failed to download file (b): Wrong content: MD5 is "
+        )
     assert [one["state"] for one in (await api.get(PATH)).json()["archives"]] == [
         "open",
         "superseded",
@@ -264,6 +280,89 @@ async def test_r22_a_file_that_storage_does_not_deliver(
     assert read("zip", later.content) == {"a": b"content"}
 
 
+async def test_r22_a_file_that_storage_does_not_have_any_more(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """It is in error, so that its owner can have it restored; the archive stays as it is."""
+    downloadable.add("a", FetchError("gone", 410), of=b"content")
+    archive = await made(api)
+
+    answer = await api.get(archive["href"])
+
+    assert "Retry the order" in answer.json()["detail"]
+    await eventually(
+        lambda: downloadable.order.results == {1: FetchResult.FAILED}, "the file is in error"
+    )
+    assert [one["state"] for one in (await api.get(PATH)).json()["archives"]] == ["open"]
+
+
+async def test_r22_in_the_middle_storage_is_asked_again_for_a_while(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a short outage between two files cuts nothing."""
+    monkeypatch.setattr(archive_reader, "FIRST_PAUSE", 0.01)
+    downloadable.add_all(CONTENTS.items())
+    downloadable.sources.refusals[3] = 4
+    archive = await made(api)
+
+    answer = await api.get(archive["href"])
+
+    assert read("zip", answer.content) == CONTENTS
+    assert downloadable.sources.refusals[3] == 0
+
+
+async def test_r22_a_file_with_too_few_bytes_ends_the_archive_the_third_time(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """Before, each request tries it again, and nothing of its end is sent."""
+    right = incompressible(200_000)
+    downloadable.add("a", right[:-1000], of=right)
+    archive = await made(api)
+
+    answers = []
+    for _ in range(3):
+        answers.append((await api.head(archive["href"])).status_code)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.get(archive["href"])
+        await eventually(lambda: downloadable.sources.open_now == 0, "the end of the response")
+    await eventually(
+        lambda: downloadable.order.results == {1: FetchResult.FAILED}, "the file is in error"
+    )
+    after = await api.get(archive["href"])
+
+    assert answers == [200, 200, 200]
+    assert (after.status_code, after.json()["code"]) == (410, "archive-superseded")
+
+
+@pytest.mark.parametrize("kind", ["zip", "file"])
+async def test_r24_a_silent_source(
+    api: httpx.AsyncClient,
+    downloadable: DownloadableOrder,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """Before the first byte it is 503; then the response is cut, before the gateway would cut it."""
+    monkeypatch.setattr(streaming, "LONGEST_SILENCE", 0.2)
+    content = incompressible(200_000)
+    silent_at = 0
+
+    async def silent() -> AsyncGenerator[bytes, None]:
+        for start in range(0, silent_at, 1000):
+            yield content[start : start + 1000]
+        await asyncio.Event().wait()
+
+    downloadable.add("a", silent, of=content)
+    url = PLAIN if kind == "file" else (await made(api))["href"]
+
+    before = await api.get(url)
+    silent_at = 150_000
+    with pytest.raises(httpx.RemoteProtocolError):
+        await api.get(url)
+
+    assert before.status_code == 503
+    assert int(before.headers["Retry-After"]) >= 5
+
+
 async def test_an_archive_of_a_deleted_order(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
@@ -271,9 +370,9 @@ async def test_an_archive_of_a_deleted_order(
     archive = await made(api)
     await downloadable.order.delete()
 
-    answer = await api.get(archive["href"])
+    answers = [await api.get(archive["href"]), await api.get(archive["publicHref"])]
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-archive")
+    assert [(one.status_code, one.json()["code"]) for one in answers] == [(410, "order-gone")] * 2
 
 
 @KINDS

@@ -11,6 +11,7 @@ from rs_order.domain.parts import Part
 from rs_order.downloads.archive_plan import CannotBeArchived
 from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest
 from rs_order.downloads.make_archives import MOST_FILES, MakeArchives
+from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import Readings
 from rs_order.ports import ContentHashes, FileToDownload
 from rs_order.store.archives import Archives
@@ -83,11 +84,11 @@ async def test_the_last_entry_of_100000_files(database: tuple[Pool, Tenants]) ->
     part = Part(archive.directory - SIZE // 2, archive.directory)
 
     request = ArchiveRequest(DEMO, archive, OWNER, part)
-    reader = ArchiveReader(archives, Readings(generated), ManualClock(NOW), request)
+    reader = ArchiveReader(archives, Readings(generated), RangePlaces(), ManualClock(NOW), request)
     content = b"".join([piece async for piece in reader.pieces()])
     read_for_content = archives.read
     end = ArchiveRequest(DEMO, archive, OWNER, Part(archive.length - 200, archive.length))
-    reader = ArchiveReader(archives, Readings(generated), ManualClock(NOW), end)
+    reader = ArchiveReader(archives, Readings(generated), RangePlaces(), ManualClock(NOW), end)
     tail = b"".join([piece async for piece in reader.pieces()])
 
     assert (len(content), read_for_content) == (SIZE // 2, 1)

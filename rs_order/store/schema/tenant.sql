@@ -291,6 +291,9 @@ create table archive (
     content text not null,                        -- equal for archives with equal entries
     tag text not null,                            -- equal for archives with equal bytes
     sent int8multirange not null default '{}',    -- the bytes sent so far
+    short_file bigint,                            -- the file that last had too few bytes
+    short_reads integer not null default 0,       -- how often it had, one time after the other
+    successor bigint,                             -- the archive that was made instead; null: none
     order_files integer,                          -- those of the order when it was made; null: not known
     missing integer not null default 0,           -- files that had failed before
     notice_crc32 bigint                           -- of NOTICE.txt, its last entry; null: it has none

@@ -55,7 +55,7 @@ where page.archive_id = $1
 -- With the owner of its order. An archive of an order that is deleted or expired isn't found. $1 archive.
 select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
        archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
-       archive.notice_crc32, orders.owner,
+       archive.notice_crc32, archive.successor, orders.owner,
        (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
@@ -71,7 +71,7 @@ order by id desc limit 1
 -- $1 order, $2 limit.
 select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
        archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
-       archive.notice_crc32, orders.owner,
+       archive.notice_crc32, archive.successor, orders.owner,
        (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
@@ -112,9 +112,20 @@ set crc32 = delivered.crc32, sha256 = delivered.sha256,
 from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::boolean[]) as delivered (id, crc32, sha256, verified)
 where file.id = delivered.id
 
+-- name: count_short_read
+-- $1 archive, $2 file.
+update archive
+set short_reads = case when short_file = $2 then short_reads + 1 else 1 end, short_file = $2
+where id = $1
+returning short_reads
+
 -- name: supersede
 -- $1 archive.
 update archive set state = 'SUPERSEDED' where id = $1
+
+-- name: set_successor
+-- $1 archive, $2 the one that was made instead.
+update archive set successor = $2 where id = $1
 
 -- name: delete_slice
 -- $1 order, $2 limit.
