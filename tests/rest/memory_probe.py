@@ -26,7 +26,9 @@ from rs_order.core.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
+from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_routes import ArchiveServices
+from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.readings import Readings
@@ -44,6 +46,7 @@ from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
+from rs_order.store.archives import Archives
 from rs_order.store.tenants import Maintenance, Tenants
 from tests.rest.conftest import (
     KEY,
@@ -55,6 +58,7 @@ from tests.rest.conftest import (
     bearer,
 )
 from tests.rest.fake_downloads import EXPIRES_AT, ORDER, OWNER, PRODUCT, incompressible
+from tests.rest.listed_archives import ListedArchives
 from tests.support.clock import ManualClock
 
 CHUNK = incompressible(65536)
@@ -101,6 +105,9 @@ class GeneratedFiles:
     ) -> Sequence[ListedFile]:
         numbers = range(after + 1, min(after + limit, self._files) + 1)
         return [ListedFile(self._file(number), FileState.AVAILABLE) for number in numbers]
+
+    def every_file(self) -> list[FileToDownload]:
+        return [self._file(number) for number in range(1, self._files + 1)]
 
     def _file(self, number: int) -> FileToDownload:
         return FileToDownload(
@@ -179,11 +186,9 @@ def download_app(
 
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
-    downloadable = GeneratedFiles(1, 1)
-    app = download_app(downloadable, downloadable)
-    await _download_once(app, path)
+    (_, warm_up), (downloadable, app) = _served(1, 1), _served(files, size)
+    await _download_once(warm_up, path)
     idle = _peak_mib()
-    downloadable.__init__(files, size)  # type: ignore[misc]
     started = time.perf_counter()
     received = await _download_once(app, path)
     return {
@@ -192,6 +197,21 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
         "received": received,
         "settled": downloadable.settled,
     }
+
+
+def _served(files: int, size: int) -> tuple[GeneratedFiles, FastAPI]:
+    """Return generated files, and the interface that serves them, with an archive of all of them."""
+    generated, clock = GeneratedFiles(files, size), ManualClock(NOW)
+    archives = cast("Archives", ListedArchives(generated.every_file()))
+    make = MakeArchives(generated, archives, clock)
+    services = ArchiveServices(
+        orders=generated,
+        archives=archives,
+        make=make,
+        deliveries=ArchiveDeliveries(archives, make, generated.settle, Readings(generated), clock),
+        order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
+    )
+    return generated, download_app(generated, generated, archives=services)
 
 
 async def _download_once(app: FastAPI, path: str) -> int:

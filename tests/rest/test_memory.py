@@ -10,6 +10,7 @@ from tests.support.measurement import unmeasured_environment
 
 ZIP, METALINK = "/user/orders/12/download", "/user/orders/12/metalink/download"
 ONE_FILE = "/orders/files/1"
+ARCHIVE = "/user/orders/12/archives/a1/order_12.zip"
 
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
@@ -43,6 +44,21 @@ async def test_w21_many_files_stream_in_bounded_memory() -> None:
 
     assert measured["settled"] == 100_000
     assert measured["growth_mib"] < 64 / 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("files", "size", "most"),
+    [(1, 512 * 2**20, 64), (20_000, 100, 64 / 4)],
+    ids=["large file", "many files"],
+)
+async def test_an_archive_streams_in_bounded_memory(files: int, size: int, most: float) -> None:
+    """As the zip that can't be resumed does; all files become DOWNLOADED."""
+    measured = await probe(files, size, ARCHIVE)
+
+    assert measured["received"] > files * size
+    assert measured["settled"] == files
+    assert measured["growth_mib"] < most
 
 
 @pytest.mark.slow
