@@ -1,7 +1,7 @@
 """Awaits several calls at the same time, and leaves none running."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -26,6 +26,22 @@ async def together(
             raise result
         results.append(result)
     return results
+
+
+async def as_they_end(
+    tasks: Collection[asyncio.Task[Result]], *, every: float, longest: float | None = None
+) -> AsyncIterator[set[asyncio.Task[Result]]]:
+    """Yield tasks that have ended: all at once, or those of the last ``every`` seconds if some take longer.
+
+    ``longest``: stop after so many seconds, whatever still runs. The caller cancels what it leaves.
+    """
+    clock = asyncio.get_running_loop().time
+    ends = None if longest is None else clock() + longest
+    pending = set(tasks)
+    while pending and (ends is None or clock() < ends):
+        done, pending = await asyncio.wait(pending, timeout=every)
+        if done:
+            yield done
 
 
 async def _when_allowed(call: Awaitable[Result], allowed: asyncio.Semaphore) -> Result:

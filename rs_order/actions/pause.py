@@ -124,7 +124,7 @@ class ResumeOrder:
         """Read the page at which the completion was paused."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
         await actor.audit(uow, AuditAction.ORDER_RESUMED, order)
-        await uow.completions.advance(order.id, cursor.without_attempts())
+        await uow.completions.advance({order.id: cursor.without_attempts()})
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send(
             [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]

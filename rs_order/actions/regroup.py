@@ -53,8 +53,8 @@ class RegroupFiles:
         """
         left_open = await open_sub_orders(uow, cursor.storage_sub_order, cursor.external_sub_order)
         divided = list(self._divide(cursor.dataset_task, left_open, files, last=last))
-        touched = [(task, batch) for task, batches in divided for batch in batches.touched]
-        assigned = await assign_sub_orders(uow, order, touched, left_open)
+        touched = [(order, task, batch) for task, batches in divided for batch in batches.touched]
+        assigned = await assign_sub_orders(uow, touched, left_open)
         await uow.retries.move_files(
             [
                 (file.id, one.sub_order.id, file.retried_state)

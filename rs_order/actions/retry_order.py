@@ -129,9 +129,9 @@ class MoveFilesInError:
             await self._continue(uow, order, following)
             return
         if following.first_sub_order is not None:
-            created = await uow.sub_orders.count_of_order(order.id, following.first_sub_order)
+            created = await uow.sub_orders.count_extending({order.id: following.first_sub_order})
             await renew_expiration(
-                uow, order, storage_sub_orders=created.storage, now=self._clock.now()
+                uow, order, storage_sub_orders=created[order.id], now=self._clock.now()
             )
         await self._announce(uow, order, following)
 
@@ -152,12 +152,12 @@ class MoveFilesInError:
             else []
         )
         if len(complete) == limit:
-            await announce(uow, self._links, order, complete)
+            await announce(uow, self._links, [(order, complete)])
             await self._continue(uow, order, cursor.announced(complete[-1].id))
             return
         await uow.retries.finish([order.id])
         order.end_retry(cursor.status_before)
-        await announce(uow, self._links, order, complete)
+        await announce(uow, self._links, [(order, complete)])
         order.apply_download_errors()
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])

@@ -16,7 +16,8 @@ from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.changes import BasketChanges, ProcessLimits
 from rs_order.baskets.edit import EditBasket
 from rs_order.baskets.routes import BasketUseCases
-from rs_order.completion.complete_order import CompleteOrder
+from rs_order.completion.add_pages import AddPages
+from rs_order.completion.complete_order import CompleteOrders
 from rs_order.completion.fill_processed import FillProcessed
 from rs_order.completion.fill_sub_orders import FillSubOrders
 from rs_order.completion.read_page import PageReader
@@ -124,18 +125,23 @@ def orders(shared: SharedParts, estimator: Estimator) -> Orders:
 def completion(shared: SharedParts, mails: PlanMails) -> None:
     settings, clients = shared.settings, shared.clients
     fill_sub_orders = FillSubOrders(shared.clock, batch_bytes=settings.batch_bytes)
-    complete = CompleteOrder(
-        shared.store,
-        PageReader(clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size),
+    adding = AddPages(
         fill_sub_orders,
         FillProcessed(shared.clock, fill_sub_orders, batch_bytes=settings.batch_bytes),
         mails=mails,
         links=shared.links,
         clock=shared.clock,
-        retries=shared.retries,
         sizes=shared.sizes,
     )
-    shared.steps.on(CompleteOrderStep, complete.handle)
+    complete = CompleteOrders(
+        shared.store,
+        PageReader(clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size),
+        adding,
+        links=shared.links,
+        clock=shared.clock,
+        retries=shared.retries,
+    )
+    shared.steps.on_groups(CompleteOrderStep, complete.handle)
 
 
 @dataclass(frozen=True, slots=True)

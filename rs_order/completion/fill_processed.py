@@ -25,6 +25,7 @@ from rs_order.domain.order import Order
 from rs_order.domain.process import Process, Scope
 from rs_order.domain.selection import DatasetSelection
 from rs_order.ports import Clock
+from rs_order.store.completions import NewDatasetTask
 from rs_order.store.cursors import BatchCursor, CompletionCursor, ProcessedCursor
 from rs_order.store.unit_of_work import UnitOfWork
 
@@ -84,7 +85,8 @@ class FillProcessed:
     ) -> ProcessedCursor:
         """Write the inputs of a page into sub-orders. Return the position after them."""
         process = processed.process
-        task = await uow.completions.dataset_task(order.id, selection, process)
+        wanted = NewDatasetTask(order.id, selection, process)
+        (task,) = await uow.completions.dataset_tasks([wanted])
         batches = self._divide(processed, await _new_inputs(uow, task, inputs), last=last)
         plans = [plan for group in batches for plan in _plans(process, group, batches[group])]
         created = await write_sub_orders(

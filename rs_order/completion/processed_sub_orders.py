@@ -16,7 +16,7 @@ from rs_order.domain.process import Process
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
-from rs_order.store.completions import NewSubOrder
+from rs_order.store.completions import NewFile, NewSubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
 
@@ -110,9 +110,9 @@ async def _named_sub_orders(
     """Return each plan with the sub-order that it continues, or with a new one."""
     fresh = [plan for plan in plans if plan.continued is None]
     opened = await uow.completions.open_sub_orders(
-        selection.order,
         [
             NewSubOrder(
+                selection.order,
                 selection.task,
                 SubOrderKind.PROCESSING,
                 asks_storage=plan.group is Group.STORED,
@@ -160,7 +160,7 @@ async def _add_outputs(
     uow: UnitOfWork, selection: ProcessedSelection, closed: Sequence[_NamedSubOrder]
 ) -> None:
     """Add the outputs that the process promises for sub-orders with all their inputs."""
-    files: list[tuple[SubOrderId, OrderedFile]] = []
+    files: list[NewFile] = []
     for one in closed:
         products = (
             one.plan.added
@@ -168,12 +168,12 @@ async def _add_outputs(
             else await uow.inputs.products(one.sub_order.id)
         )
         files += [
-            (one.sub_order.id, _ordered(output))
+            NewFile(selection.order.id, selection.task, one.sub_order.id, _ordered(output))
             for output in promised(
                 selection.process, one.correlation_id, selection.dataset.urn, products
             )
         ]
-    added = await uow.completions.add_files(selection.order, selection.task, files, counted=False)
+    added = await uow.completions.add_files(files, counted=False)
     by_id = {one.sub_order.id: one.sub_order for one in closed}
     for some in added:
         by_id[some.sub_order_id].counters.add(some.state, some.files, some.bytes)

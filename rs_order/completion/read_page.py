@@ -18,7 +18,7 @@ from rs_order.ports import (
     UnreadableProcess,
 )
 from rs_order.regards.catalog import RegardsDatasetFiles
-from rs_order.store.cursors import ReadingPass
+from rs_order.store.cursors import CompletionCursor, ReadingPass
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."
 
@@ -43,6 +43,17 @@ class Page:
     def last(self) -> bool:
         """True if no page follows: this one is empty (domain.md 4.4), or the next one would be."""
         return self.complete or not self.products
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """A page that is added to its order, whose row is locked."""
+
+    order: Order
+    cursor: CompletionCursor
+    """The position of the page."""
+    selection: DatasetSelection
+    page: Page
 
 
 class CompletionFailed(Exception):

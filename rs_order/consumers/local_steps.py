@@ -7,13 +7,13 @@ publishes the step, and the consumers of its queue handle it as any other. So th
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -24,7 +24,7 @@ from rs_order.core.steps import Step, StepRegistry, is_again, read_step, step_cl
 from rs_order.correlation_ids import correlated
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock, ServedTenants
-from rs_order.store.errors import StoreError
+from rs_order.store.errors import StoreError, StoreUnavailable
 from rs_order.store.outbox import Lease, LeasedRows, OutgoingMessage
 from rs_order.store.unit_of_work import retry_on_conflict
 
@@ -40,10 +40,25 @@ WORKERS: Final[dict[type[Step], int]] = {
     ScheduleStep: 2,
 }
 """The steps that are leased, and how many of each run at a time. So grants don't wait for completions."""
-MOST_WAITING: Final = 200
-"""Steps of one kind that wait in this process. The instances share further ones through the broker."""
+TOGETHER: Final[dict[type[Step], int]] = {CompleteOrderStep: 32}
+"""How many steps of a kind are done together, if they have the same cause; one of each other kind."""
+MOST_WAITING: Final = 1000
+"""Steps of one kind that wait in this process. The instances share further ones through the broker, and so
+they share those that wait for longer than the lease."""
 
 log = structlog.get_logger(__name__)
+
+
+class _Cause(NamedTuple):
+    """What steps must have in common to be done together."""
+
+    tenant: Tenant
+    correlation_id: str | None
+    traceparent: str | None
+
+
+_Leased = dict[Step, list[Lease]]
+"""Steps with the leases of all that are equal: one run does their work."""
 
 
 @dataclass(slots=True)
@@ -52,15 +67,32 @@ class _Lane:
 
     idle: int
     """Workers without a step."""
-    waiting: deque[tuple[Tenant, Step, Lease]] = field(default_factory=deque)
+    together: int
+    """The most steps that a worker takes."""
+    waiting: int = 0
+    """The number of leases."""
+    _by_cause: dict[_Cause, _Leased] = field(default_factory=dict)
+    """The first is that of the next steps."""
 
-    def take(self) -> tuple[Tenant, Step, list[Lease]]:
-        """Remove and return the first step, with the leases of all equal steps: one run does their work."""
-        tenant, step, _ = self.waiting[0]
-        equal = [one for one in self.waiting if one[:2] == (tenant, step)]
-        for one in equal:
-            self.waiting.remove(one)
-        return tenant, step, [lease for _, _, lease in equal]
+    def add(self, step: Step, lease: Lease) -> None:
+        message = lease.message
+        cause = _Cause(message.tenant, message.correlation_id, message.traceparent)
+        self._by_cause.setdefault(cause, {}).setdefault(step, []).append(lease)
+        self.waiting += 1
+
+    def take(self) -> tuple[_Cause, _Leased]:
+        """Remove and return the next steps. Others of their cause wait for those of other causes."""
+        cause = next(iter(self._by_cause))
+        steps = self._by_cause.pop(cause)
+        taken = {step: steps.pop(step) for step in list(islice(steps, self.together))}
+        if steps:
+            self._by_cause[cause] = steps
+        self.waiting -= sum(map(len, taken.values()))
+        return cause, taken
+
+    def leases(self) -> list[Lease]:
+        """Return the leases of all steps that wait."""
+        return [one for steps in self._by_cause.values() for some in steps.values() for one in some]
 
 
 class LocalSteps:
@@ -70,7 +102,9 @@ class LocalSteps:
         self._clock = clock
         self._tenants = tenants
         self._rows = rows
-        self._lanes = {step: _Lane(workers) for step, workers in WORKERS.items()}
+        self._lanes = {
+            step: _Lane(workers, TOGETHER.get(step, 1)) for step, workers in WORKERS.items()
+        }
         self._running: set[Lease] = set()
         self._done: list[Lease] = []
         self._left: list[Lease] = []
@@ -85,7 +119,7 @@ class LocalSteps:
         ``before``: leases of the same unit of work.
         """
         lane = self._lanes.get(step_class(message.body))
-        if self._workers is None or lane is None or len(lane.waiting) + before >= MOST_WAITING:
+        if self._workers is None or lane is None or lane.waiting + before >= MOST_WAITING:
             return None
         # A step that the reconciler wrote shows that its queue moves.
         if message.due_at is not None or is_again(message.body):
@@ -96,8 +130,8 @@ class LocalSteps:
         """Do the work of steps whose rows are committed."""
         for lease in leases:
             kind = step_class(lease.message.body)
-            lane, step = self._lanes[kind], read_step(kind, lease.message.body)
-            lane.waiting.append((lease.message.tenant, step, lease))
+            lane = self._lanes[kind]
+            lane.add(read_step(kind, lease.message.body), lease)
             if lane.idle and self._workers is not None:
                 lane.idle -= 1
                 # A context of its own: the worker goes on with steps of other requests.
@@ -114,42 +148,61 @@ class LocalSteps:
                 self._workers = None
             keeping.cancel()
         for lane in self._lanes.values():
-            self._left += [lease for _, _, lease in lane.waiting]
+            self._left += lane.leases()
         await self._write()
 
     async def _work(self, lane: _Lane) -> None:
         """Do steps of a lane until none waits, or until this process stops."""
         while lane.waiting and self._workers is not None:
-            tenant, step, leases = lane.take()
+            cause, taken = lane.take()
             # After its end a lease is due: the broker has the step.
             now = self._clock.now()
-            held = [lease for lease in leases if lease.until > now]
-            if held:
-                self._running.update(held)
-                done = await self._do(tenant, step, held[0].message)
-                self._running.difference_update(held)
-                (self._done if done else self._left).extend(held)
+            held = {
+                step: [lease for lease in leases if lease.until > now]
+                for step, leases in taken.items()
+            }
+            steps = [step for step, leases in held.items() if leases]
+            if steps:
+                running = [lease for leases in held.values() for lease in leases]
+                self._running.update(running)
+                failed = await self._do(cause, steps)
+                self._running.difference_update(running)
+                for step, leases in held.items():
+                    (self._left if step in failed else self._done).extend(leases)
                 self._changed.set()
         lane.idle += 1
 
-    async def _do(self, tenant: Tenant, step: Step, message: OutgoingMessage) -> bool:
-        """Do a step. Return False if it fails: the consumers of its queue decide what follows from that."""
-        if not self._tenants.serves(tenant):
-            return False
-        began = time.perf_counter()
+    async def _do(self, cause: _Cause, steps: Sequence[Step]) -> Collection[Step]:
+        """Do steps. Return those that fail: the consumers of their queue decide what follows from that."""
+        if not self._tenants.serves(cause.tenant):
+            return steps
+        name = steps[0].name
         with (
-            correlated(message.correlation_id),
-            structlog.contextvars.bound_contextvars(tenant=tenant, step=step.name),
-            traces.span(f"step {step.name}", "CONSUMER", parent=message.traceparent, tenant=tenant),
+            correlated(cause.correlation_id),
+            structlog.contextvars.bound_contextvars(tenant=cause.tenant, step=name),
+            traces.span(f"step {name}", "CONSUMER", parent=cause.traceparent, tenant=cause.tenant),
         ):
-            try:
-                await retry_on_conflict(lambda: self._steps.handle(tenant, step))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the step comes again
+            return await self._do_together(cause.tenant, steps)
+
+    async def _do_together(self, tenant: Tenant, steps: Sequence[Step]) -> Collection[Step]:
+        """Do steps together. If that fails, do each half by itself, down to the one that fails."""
+        began = time.perf_counter()
+        try:
+            await retry_on_conflict(lambda: self._steps.handle(tenant, *steps))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the step comes again
+            middle = len(steps) // 2
+            if middle and not isinstance(error, StoreUnavailable):
+                return [
+                    *await self._do_together(tenant, steps[:middle]),
+                    *await self._do_together(tenant, steps[middle:]),
+                ]
+            for step in steps:
                 log.info("local-step-failed", cause=type(error).__name__, **facts(step))
-                return False
-            ms = round(1000 * (time.perf_counter() - began), 1)
+            return steps
+        ms = round(1000 * (time.perf_counter() - began), 1)
+        for step in steps:
             log.info("step-done", ms=ms, **facts(step))
-        return True
+        return ()
 
     async def _keep_rows(self) -> None:
         """Delete the rows of steps that are done, and extend the leases of those that run for long."""

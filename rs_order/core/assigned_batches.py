@@ -44,17 +44,20 @@ def batches_of(sub_orders: Iterable[SubOrder]) -> dict[SubOrderKind, FileBatch[F
 
 async def assign_sub_orders(
     uow: UnitOfWork,
-    order: Order,
-    batches: Sequence[tuple[DatasetTaskId, FileBatch[File]]],
-    left_open: Sequence[SubOrder],
+    batches: Sequence[tuple[Order, DatasetTaskId, FileBatch[File]]],
+    left_open: Iterable[SubOrder],
 ) -> list[AssignedBatch[File]]:
     """Assign each batch the sub-order that it continues, or a new one of its dataset task."""
     continued = {sub_order.id: sub_order for sub_order in left_open}
-    fresh = [NewSubOrder(task, batch.kind) for task, batch in batches if not batch.sub_order]
-    created = iter(await uow.completions.open_sub_orders(order, fresh) if fresh else [])
+    fresh = [
+        NewSubOrder(order, task, batch.kind)
+        for order, task, batch in batches
+        if not batch.sub_order
+    ]
+    created = iter(await uow.completions.open_sub_orders(fresh) if fresh else [])
     return [
         AssignedBatch(batch, continued[batch.sub_order] if batch.sub_order else next(created))
-        for _, batch in batches
+        for _, _, batch in batches
     ]
 
 

@@ -69,21 +69,24 @@ async def renew_expiration(
 
 
 async def announce(
-    uow: UnitOfWork, links: Links, order: Order, complete: Sequence[SubOrder]
+    uow: UnitOfWork, links: Links, complete: Iterable[tuple[Order, Sequence[SubOrder]]]
 ) -> None:
-    """Announce a slice of an order's sub-orders that are complete at once, and the end of a final order.
+    """Announce slices of orders' sub-orders that are complete at once, and the ends of final orders.
 
-    The end, if the order has just come to it, is the last of its events. The caller saves the order.
+    The end, if the order has just come to it, is the last of its events. The caller saves the orders.
     """
-    link = (await links.within(uow)).of(order.id)
-    end = [order.events.pop()] if order.status.final else []
-    _note_ready(order, complete)
-    order.events += end
-    announcements = [
-        responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in complete
-    ]
-    if order.status.final:
-        announcements.append(responses.order_ended(uow.tenant, order, link))
+    of_orders = await links.within(uow)
+    announcements: list[Response] = []
+    for order, sub_orders in complete:
+        link = of_orders.of(order.id)
+        end = [order.events.pop()] if order.status.final else []
+        _note_ready(order, sub_orders)
+        order.events += end
+        announcements += [
+            responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in sub_orders
+        ]
+        if order.status.final:
+            announcements.append(responses.order_ended(uow.tenant, order, link))
     await uow.messages.respond(announcements)
 
 

@@ -4,7 +4,7 @@ A step may be delivered twice; the second delivery changes nothing. Each step ho
 when it was written, and its handler compares that with the stored progress.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum, auto
@@ -122,6 +122,7 @@ RunNumber = Annotated[int, Field(alias="round", lt=2**63)]
 
 S = TypeVar("S", bound=Step)
 Handler = Callable[[Tenant, S], Awaitable[None]]
+GroupHandler = Callable[[Tenant, Sequence[S]], Awaitable[None]]
 
 
 class UnknownStep(ValueError):
@@ -140,10 +141,23 @@ class StepRegistry:
     """The handler of each step."""
 
     def __init__(self) -> None:
-        self._handlers: dict[type[Step], Handler[Any]] = {}
+        self._handlers: dict[type[Step], GroupHandler[Any]] = {}
 
     def on(self, step: type[S], handler: Handler[S]) -> None:
-        """Register the handler of a class of steps.
+        """Register the handler of a class of steps, which does one after the other.
+
+        Raises:
+            UnhandledSteps: the class already has a handler.
+        """
+
+        async def one_by_one(tenant: Tenant, steps: Sequence[S]) -> None:
+            for one in steps:
+                await handler(tenant, one)
+
+        self.on_groups(step, one_by_one)
+
+    def on_groups(self, step: type[S], handler: GroupHandler[S]) -> None:
+        """Register the handler of a class of steps, which does several of a tenant together.
 
         Raises:
             UnhandledSteps: the class already has a handler.
@@ -162,8 +176,9 @@ class StepRegistry:
         if missing:
             raise UnhandledSteps(f"no handler for {', '.join(missing)}")
 
-    async def handle(self, tenant: Tenant, step: Step) -> None:
-        await self._handlers[type(step)](tenant, step)
+    async def handle(self, tenant: Tenant, *steps: S) -> None:
+        """Do steps of one class together. If that fails, some of them may be done."""
+        await self._handlers[type(steps[0])](tenant, steps)
 
 
 def step_names(queue: StepQueue) -> frozenset[str]:

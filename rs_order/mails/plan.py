@@ -1,5 +1,6 @@
 """Plans mails: the confirmation of an order, and the runs of reminders (domain.md 10.2)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,16 +42,19 @@ class PlanMails:
         """The schedule of the reminder runs."""
         return self._reminders.text
 
-    async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
-        """Plan the confirmation of an order placed on the project's site that has files (domain.md 16.2).
+    async def orders_completed(
+        self, uow: UnitOfWork, orders: Iterable[Order], now: datetime
+    ) -> None:
+        """Plan the confirmations of orders placed on the project's site that have files (domain.md 16.2).
 
-        A tenant's first order also begins the reminder runs of the tenant.
+        A tenant's first orders also begin the reminder runs of the tenant.
         """
         if uow.tenant not in self._reminded and not await self._begin_runs(uow, now):
             self._reminded.add(uow.tenant)
-        if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
-            mail = await uow.mails.plan_creation(order.id, order.owner)
-            await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
+        for order in orders:
+            if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
+                mail = await uow.mails.plan_creation(order.id, order.owner)
+                await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
 
     async def resume(self, tenant: Tenant) -> None:
         """Begin the reminder runs of a tenant, or plan the next one again if the schedule changed.

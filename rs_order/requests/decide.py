@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from rs_order.concurrency import as_they_end
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
@@ -71,11 +72,10 @@ class GrantRequests:
         deciding: Mapping[asyncio.Task[Decision], RecordedRequest],
     ) -> set[asyncio.Task[Decision]]:
         """Commit decisions as they come, until the run ends; return the tasks still undecided."""
-        clock = asyncio.get_running_loop().time
-        run_ends = clock() + _LONGEST_RUN.total_seconds()
         pending = set(deciding)
-        while pending and clock() < run_ends:
-            done, pending = await asyncio.wait(pending, timeout=_COMMIT_EVERY.total_seconds())
+        every, longest = _COMMIT_EVERY.total_seconds(), _LONGEST_RUN.total_seconds()
+        async for done in as_they_end(deciding, every=every, longest=longest):
+            pending -= done
             decided = Decisions()
             for task in sorted(done, key=lambda task: deciding[task].id):
                 decided.add(deciding[task], task.result())

@@ -1,10 +1,10 @@
 """Completion: the files of an order are read from the catalog, page by page."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from rs_order.domain.file_batches import OrderedFile
 from rs_order.domain.files import identity
@@ -16,7 +16,7 @@ from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.baskets import dataset_selection_of
 from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
-from rs_order.store.pool import Connection, statements
+from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import (
     content_columns,
     kinds_column,
@@ -65,11 +65,31 @@ class AddedFiles:
     bytes: int
 
 
-_Group = tuple[SubOrderId, FileState]
+class NewFile(NamedTuple):
+    """A file that is added to a sub-order of a dataset task."""
+
+    order_id: OrderId
+    dataset_task_id: DatasetTaskId
+    sub_order_id: SubOrderId
+    file: OrderedFile
+
+
+_Identity = tuple[DatasetTaskId, str]
+_Group = tuple[DatasetTaskId, SubOrderId, FileState]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDatasetTask:
+    """A selection whose dataset task is wanted, with its process if it has one."""
+
+    order_id: OrderId
+    selection: DatasetSelection
+    process: Process | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewSubOrder:
+    order: Order
     dataset_task_id: DatasetTaskId
     kind: SubOrderKind
     asks_storage: bool = True
@@ -96,158 +116,165 @@ class Completions:
         self._empty_tasks: set[DatasetTaskId] = set()
         """Dataset tasks that this unit of work created, and that have no files yet."""
 
-    async def lock(self, order_id: OrderId) -> tuple[Order, CompletionCursor] | None:
-        """Lock an order under completion. Return it with its cursor; None if it is complete, or unknown."""
-        row = await self._connection.fetchrow(ORDER_SQL["lock"], [order_id])
-        if row is None:
-            return None
-        order = order_of(row)
-        # It is read after the wait for the lock.
-        at = await self._connection.fetchrow(SQL["cursor"], order_id)
-        if at is None:
-            return None
-        order.completing, order.retrying = True, at["retrying"]
-        return order, completion_cursor_of(at)
+    async def lock(
+        self, order_ids: Sequence[OrderId]
+    ) -> dict[OrderId, tuple[Order, CompletionCursor]]:
+        """Lock orders, by ascending id. Return those under completion, with their cursors."""
+        rows = await self._connection.fetch(ORDER_SQL["lock"], order_ids)
+        orders = {order.id: order for order in map(order_of, rows)}
+        locked = {}
+        # The cursors are read after the wait for the locks.
+        for at in await self._connection.fetch(SQL["cursors"], list(orders)):
+            order = orders[OrderId(at["order_id"])]
+            order.completing, order.retrying = True, at["retrying"]
+            locked[order.id] = order, completion_cursor_of(at)
+        return locked
 
     async def cursor(self, order_id: OrderId) -> CompletionCursor | None:
         """Return how far the completion has come. None if the order is complete, deleted or expired."""
-        row = await self._connection.fetchrow(SQL["cursor"], order_id)
+        row = await self._connection.fetchrow(SQL["cursors"], [order_id])
         return completion_cursor_of(row) if row else None
 
-    async def advance(self, order_id: OrderId, cursor: CompletionCursor) -> None:
-        await self._connection.execute(
-            SQL["advance"],
-            order_id,
-            cursor.selection,
-            cursor.page,
-            cursor.storage_sub_order,
-            cursor.external_sub_order,
-            cursor.products,
-            cursor.attempts,
-            cursor.unavailable_since,
-            processed_record(cursor.processed),
-            cursor.reading.number,
-            cursor.reading.total,
-            cursor.reading.products,
-            cursor.reading.page_size,
-        )
+    async def advance(self, cursors: Mapping[OrderId, CompletionCursor]) -> None:
+        """Write down how far the completions of locked orders have come."""
+        if cursors:
+            records = [_cursor_record(order_id, cursor) for order_id, cursor in cursors.items()]
+            await self._connection.execute(SQL["advance"], records)
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:
         """End the completion of these orders."""
-        await self._connection.execute(SQL["finish"], order_ids)
+        if order_ids:
+            await self._connection.execute(SQL["finish"], order_ids)
 
     async def forget_counts(self, order_id: OrderId) -> None:
         """Set the counts of the dataset tasks to zero: what was read so far is deleted."""
         await self._connection.execute(SQL["forget_counts"], order_id)
 
-    async def position(self, order_id: OrderId, selection: int) -> CompletionPosition | None:
-        """Return how far the completion has come, and the order's dataset selection with this index.
-
-        Nothing is locked. None if the order is complete, or isn't known.
-        """
-        row = await self._connection.fetchrow(SQL["position"], order_id, selection)
-        if row is None:
-            return None
-        selected = row["selected"]
-        return CompletionPosition(
-            order_of(row),
-            completion_cursor_of(row),
-            dataset_selection_of(selected, selected["searches"]) if selected else None,
-            follows=bool(row["follows"]),
-        )
-
-    async def dataset_task(
-        self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
-    ) -> DatasetTaskId:
-        """Return the dataset task of a selection. Create it if there is none.
+    async def dataset_tasks(self, wanted: Sequence[NewDatasetTask]) -> list[DatasetTaskId]:
+        """Return the dataset tasks of selections of different orders. Create those that don't exist.
 
         With a process, its totals are known from the start: the number of input files, and the forecast
         size of the outputs (domain.md 5.2).
         """
-        files, size = _totals(selection, process)
-        choice = selection.process
-        (row,) = await self._connection.fetch(
-            SQL["dataset_task"],
-            order_id,
-            selection.urn,
-            selection.label,
-            selection.products,
-            kinds_column(selection.file_filter),
-            pattern_column(selection.file_filter),
-            files,
-            size,
-            choice.process_id if choice else None,
-            dict(choice.parameters) if choice else None,
-            process_record(process) if process else None,
+        rows = await self._connection.fetch(
+            SQL["dataset_tasks"], [_task_record(one) for one in wanted]
         )
-        task = DatasetTaskId(row["id"])
-        if row["created"]:
-            self._empty_tasks.add(task)
-        return task
+        tasks = {OrderId(row["order_id"]): DatasetTaskId(row["id"]) for row in rows}
+        self._empty_tasks |= {DatasetTaskId(row["id"]) for row in rows if row["created"]}
+        return [tasks[one.order_id] for one in wanted]
 
-    async def open_sub_orders(
-        self, order: Order, sub_orders: Sequence[NewSubOrder]
-    ) -> list[SubOrder]:
+    async def open_sub_orders(self, sub_orders: Sequence[NewSubOrder]) -> list[SubOrder]:
         """Create sub-orders in state BUILDING. Return them in the same order."""
         rows = await self._connection.fetch(
             SUB_ORDER_SQL["open"],
-            order.id,
-            order.owner,
+            [new.order.id for new in sub_orders],
+            [new.order.owner for new in sub_orders],
             [new.dataset_task_id for new in sub_orders],
             [new.kind for new in sub_orders],
             [new.asks_storage for new in sub_orders],
         )
         return [
-            SubOrder(SubOrderId(row["id"]), order.id, order.owner, new.kind, SubOrderState.BUILDING)
+            SubOrder(
+                SubOrderId(row["id"]),
+                new.order.id,
+                new.order.owner,
+                new.kind,
+                SubOrderState.BUILDING,
+            )
             for row, new in zip(rows, sub_orders, strict=True)
         ]
 
     async def add_files(
-        self,
-        order: Order,
-        task: DatasetTaskId,
-        files: Iterable[tuple[SubOrderId, OrderedFile]],
-        *,
-        counted: bool = True,
+        self, files: Iterable[NewFile], *, counted: bool = True
     ) -> list[AddedFiles]:
-        """Add the files that the dataset task doesn't have yet. Return what was added.
+        """Add the files that their dataset tasks don't have yet. Return what was added.
 
         Files of a dataset task are added only while its order is locked, so nobody else adds the same ones
         meanwhile.
 
         Args:
-            order: locked by the caller.
-            task: the dataset task of the files.
-            files: with the sub-order that each belongs to.
-            counted: add the files to the totals of the dataset task.
+            files: the files; their orders are locked by the caller.
+            counted: add the files to the totals of their dataset tasks.
         """
         remaining, numbers, sizes = iter(files), Counter[_Group](), Counter[_Group]()
         while some := list(islice(remaining, FILES_AT_A_TIME)):
-            fresh = await self._not_added_yet(task, some)
+            fresh = await self._not_added_yet(some)
             await self._connection.copy_records_to_table(
                 "data_file",
                 columns=_FILE_COLUMNS,
-                records=[_record(order.id, task, id_, *fresh[id_]) for id_ in fresh],
+                records=[_record(id_, new) for (_, id_), new in fresh.items()],
             )
-            self._empty_tasks.discard(task)
-            for sub_order, added in fresh.values():
-                numbers[sub_order, added.state] += 1
-                sizes[sub_order, added.state] += added.file.size or 0
-        if counted:
-            await self._connection.execute(SQL["count_files"], task, numbers.total(), sizes.total())
-        return [AddedFiles(*group, numbers[group], sizes[group]) for group in numbers]
+            self._empty_tasks -= {task for task, _ in fresh}
+            for new in fresh.values():
+                group = new.dataset_task_id, new.sub_order_id, new.file.state
+                numbers[group] += 1
+                sizes[group] += new.file.file.size or 0
+        if counted and numbers:
+            await self._connection.execute(SQL["count_files"], *_totals_by_task(numbers, sizes))
+        return [AddedFiles(*group[1:], numbers[group], sizes[group]) for group in numbers]
 
-    async def _not_added_yet(
-        self, task: DatasetTaskId, files: Sequence[tuple[SubOrderId, OrderedFile]]
-    ) -> dict[str, tuple[SubOrderId, OrderedFile]]:
-        """Return the files that the dataset task doesn't have, each once, by identity."""
-        found: dict[str, tuple[SubOrderId, OrderedFile]] = {}
-        for one in files:
-            found.setdefault(identity(one[1].product.urn, one[1].file), one)
-        if task not in self._empty_tasks:
-            for row in await self._connection.fetch(SQL["known_files"], task, list(found)):
-                del found[row["identity"].hex]
+    async def _not_added_yet(self, files: Sequence[NewFile]) -> dict[_Identity, NewFile]:
+        """Return the files that their dataset tasks don't have, each once, by task and identity."""
+        found: dict[_Identity, NewFile] = {}
+        for new in files:
+            id_ = identity(new.file.product.urn, new.file.file)
+            found.setdefault((new.dataset_task_id, id_), new)
+        looked_up = defaultdict[DatasetTaskId, list[str]](list)
+        for task, id_ in found:
+            if task not in self._empty_tasks:
+                looked_up[task].append(id_)
+        for task, ids in looked_up.items():
+            for row in await self._connection.fetch(SQL["known_files"], task, ids):
+                del found[task, row["identity"].hex]
         return found
+
+
+def position_of(row: Row) -> CompletionPosition:
+    """Return the position that a row of the statement ``positions`` holds."""
+    selected = row["selected"]
+    return CompletionPosition(
+        order_of(row),
+        completion_cursor_of(row),
+        dataset_selection_of(selected, selected["searches"]) if selected else None,
+        follows=bool(row["follows"]),
+    )
+
+
+def _cursor_record(order_id: OrderId, cursor: CompletionCursor) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "selection": cursor.selection,
+        "page": cursor.page,
+        "storage_sub_order_id": cursor.storage_sub_order,
+        "external_sub_order_id": cursor.external_sub_order,
+        "products": cursor.products,
+        "attempts": cursor.attempts,
+        "unavailable_since": cursor.unavailable_since,
+        "processed": processed_record(cursor.processed),
+        "pass": cursor.reading.number,
+        "pass_total": cursor.reading.total,
+        "pass_products": cursor.reading.products,
+        "pass_page_size": cursor.reading.page_size,
+    }
+
+
+def _task_record(wanted: NewDatasetTask) -> dict[str, Any]:
+    selection, process = wanted.selection, wanted.process
+    files, size = _totals(selection, process)
+    choice = selection.process
+    return {
+        "order_id": wanted.order_id,
+        "dataset_urn": selection.urn,
+        "dataset_label": selection.label,
+        "products_count": selection.products,
+        "file_kinds": kinds_column(selection.file_filter),
+        "file_name_pattern": pattern_column(selection.file_filter),
+        "files_count": files,
+        "files_bytes": size,
+        "process_id": choice.process_id if choice else None,
+        "process_parameters": dict(choice.parameters) if choice else None,
+        "process_info": process_record(process) if process else None,
+    }
 
 
 def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
@@ -261,16 +288,26 @@ def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, 
     )
 
 
-def _record(
-    order: OrderId, task: DatasetTaskId, id_: str, sub_order: SubOrderId, ordered: OrderedFile
-) -> tuple[object, ...]:
+def _totals_by_task(
+    numbers: Counter[_Group], sizes: Counter[_Group]
+) -> tuple[list[DatasetTaskId], list[int], list[int]]:
+    """Return dataset tasks, and number and size of the files that were added to each."""
+    files, bytes_ = Counter[DatasetTaskId](), Counter[DatasetTaskId]()
+    for group, number in numbers.items():
+        files[group[0]] += number
+        bytes_[group[0]] += sizes[group]
+    return list(files), list(files.values()), [bytes_[task] for task in files]
+
+
+def _record(id_: str, new: NewFile) -> tuple[object, ...]:
     """Return the row of a file, with the values of ``_FILE_COLUMNS`` in their order."""
+    ordered = new.file
     product, file = ordered.product, ordered.file
     return (
-        order,
-        task,
+        new.order_id,
+        new.dataset_task_id,
         id_,
-        sub_order,
+        new.sub_order_id,
         product.urn,
         product.provider_id,
         product.version,

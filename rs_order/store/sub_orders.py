@@ -23,15 +23,6 @@ SQL = statements("sub_orders")
 
 
 @dataclass(frozen=True, slots=True)
-class SubOrderCount:
-    """The number of sub-orders of an order, and of those that extend its expiry date."""
-
-    total: int
-    storage: int
-    """Sub-orders of stored files and of processes, without files attached to a processed dataset."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReadySubOrder:
     id: SubOrderId
     order_id: OrderId
@@ -81,12 +72,20 @@ class SubOrders:
         rows = await self._connection.fetch(SQL["complete_at_once"], order_id, since or 0, limit)
         return [sub_order_of(row) for row in rows]
 
-    async def count_of_order(
-        self, order_id: OrderId, since: SubOrderId | None = None
-    ) -> SubOrderCount:
-        """Count the sub-orders of an order; ``since``: first id."""
-        (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
-        return SubOrderCount(total=row["total"], storage=row["storage"])
+    async def count_extending(self, first: Mapping[OrderId, SubOrderId]) -> dict[OrderId, int]:
+        """Count the sub-orders that extend the expiry dates of their orders.
+
+        Those are the ones of stored files and of processes, without files attached to a processed dataset.
+
+        Args:
+            first: the first sub-order that counts, by order.
+        """
+        if not first:
+            return {}
+        rows = await self._connection.fetch(
+            SQL["count_extending"], list(first), list(first.values())
+        )
+        return {OrderId(row["order_id"]): row["number"] for row in rows}
 
     async def save(
         self,

@@ -17,7 +17,8 @@ from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
 from rs_order.store.baskets import SQL as BASKETS
 from rs_order.store.baskets import Baskets, basket_of
-from rs_order.store.completions import Completions
+from rs_order.store.completions import SQL as COMPLETIONS
+from rs_order.store.completions import CompletionPosition, Completions, position_of
 from rs_order.store.data_files import Files
 from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
@@ -209,6 +210,25 @@ class Store:
             StoreUnavailable: the database can't be reached.
         """
         return basket_of(owner, await read_rows(self._pool, tenant, BASKETS["of_owner"], owner))
+
+    async def completion_positions(
+        self, tenant: Tenant, wanted: Sequence[tuple[OrderId, int]]
+    ) -> dict[tuple[OrderId, int], CompletionPosition]:
+        """Return how far completions have come, in one round trip; nothing is locked.
+
+        Args:
+            tenant: the tenant.
+            wanted: orders, each with the index of one of its dataset selections.
+
+        Returns:
+            A position for each of them, unless the order is complete or isn't known.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        orders, selections = [order for order, _ in wanted], [index for _, index in wanted]
+        rows = await read_rows(self._pool, tenant, COMPLETIONS["positions"], orders, selections)
+        return {(OrderId(row["id"]), row["of_step"]): position_of(row) for row in rows}
 
     async def quote(self, tenant: Tenant, owner: str, quote_id: QuoteId) -> StoredQuote | None:
         """Return a quote of an owner, or None, in one round trip.

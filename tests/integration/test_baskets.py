@@ -22,6 +22,7 @@ from rs_order.domain.selection import (
     SelectionRequest,
     TypeTotals,
 )
+from rs_order.store.completions import NewDatasetTask
 from rs_order.store.errors import StoreConflict
 from rs_order.store.orders import NewOrder
 from rs_order.store.pool import Pool
@@ -173,11 +174,12 @@ async def test_an_order_keeps_the_selections_of_its_basket(store: Store, pool: P
     )
     async with store.unit_of_work(TENANT) as uow:
         (id_,) = await uow.orders.create([order])
-        positions = [await uow.completions.position(id_, index) for index in range(2)]
-        read = [position.selection if position else None for position in positions]
+    positions = await store.completion_positions(TENANT, [(id_, 0), (id_, 1)])
+    read = [positions[id_, index].selection for index in range(2)]
+    async with store.unit_of_work(TENANT) as uow:
         for selection in read:
             assert selection is not None
-            await uow.completions.dataset_task(id_, selection)
+            await uow.completions.dataset_tasks([NewDatasetTask(id_, selection)])
     async with in_tenant(pool, TENANT) as connection:
         tasks = await connection.fetch(
             "select process_id, process_parameters, file_kinds from dataset_task order by dataset_urn"

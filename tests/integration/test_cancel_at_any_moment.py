@@ -349,20 +349,20 @@ async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(
 
 
 class StoreThatWaits(Store):
-    """A store whose second unit of work waits before it begins."""
+    """A store whose first unit of work waits before it begins."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool, lambda _: None)
         self._units = count(1)
         self.reached = asyncio.Event()
-        """Set when the second unit of work waits."""
+        """Set when the first unit of work waits."""
         self.may_continue = asyncio.Event()
 
     @asynccontextmanager
     async def unit_of_work(
         self, tenant: Tenant, *, schedules: str | None = None
     ) -> AsyncIterator[UnitOfWork]:
-        if next(self._units) == 2:
+        if next(self._units) == 1:
             self.reached.set()
             await self.may_continue.wait()
         async with super().unit_of_work(tenant, schedules=schedules) as unit:
@@ -372,7 +372,7 @@ class StoreThatWaits(Store):
 async def test_a_cancel_comes_while_a_completion_is_about_to_end(
     app: AppHarness, pool: Pool
 ) -> None:
-    """The last step reads its position in one unit of work, and ends the completion in the next."""
+    """The last step has read its position, and ends the completion in its unit of work."""
     order = await new_order(app)
     for _ in range(STEPS_OF_A_COMPLETION - 1):
         await app.run_one()

@@ -1,18 +1,20 @@
 """A process does the steps that it wrote by itself. The broker gets those that it leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 
 from rs_order.consumers import local_steps
-from rs_order.consumers.local_steps import LEASE, MOST_WAITING, WORKERS, LocalSteps
-from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
+from rs_order.consumers.local_steps import LEASE, MOST_WAITING, TOGETHER, WORKERS, LocalSteps
+from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.core.steps import Step, StepRegistry
+from rs_order.correlation_ids import correlated
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports import Written
+from rs_order.store.errors import StoreUnavailable
 from rs_order.store.outbox import LeasedRows
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
@@ -39,8 +41,13 @@ class Process:
         self.may_continue = asyncio.Event()
         self.may_continue.set()
         self.fails = False
-        self._registry = StepRegistry()
-        self._registry.on(ScheduleStep, self._handle)
+        self.registry = StepRegistry()
+        self.registry.on(ScheduleStep, self._handle)
+        self.completed: list[list[OrderId]] = []
+        """The orders of each call of the handler of `CompleteOrderStep`."""
+        self.broken: OrderId | None = None
+        """The handler fails if it gets this order."""
+        self.registry.on_groups(CompleteOrderStep, self._complete)
 
     async def _handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         assert tenant == TENANT
@@ -48,6 +55,13 @@ class Process:
         self.began.release()
         await self.may_continue.wait()
         if self.fails:
+            raise RuntimeError("a defect")
+
+    async def _complete(self, tenant: Tenant, steps: Sequence[CompleteOrderStep]) -> None:
+        assert tenant == TENANT
+        orders = [step.order_id for step in steps]
+        self.completed.append(orders)
+        if self.broken in orders:
             raise RuntimeError("a defect")
 
     async def send(self, *steps: Step, again: bool = False) -> None:
@@ -65,7 +79,7 @@ class Process:
         """Run in the block, and stop at its end."""
         await self.tenants.load()
         stop = asyncio.Event()
-        running = asyncio.create_task(self.steps.run(self._registry, stop))
+        running = asyncio.create_task(self.steps.run(self.registry, stop))
         await asyncio.sleep(0)
         try:
             yield
@@ -111,6 +125,47 @@ async def test_one_run_does_the_work_of_equal_steps(process: Process) -> None:
         await eventually(lambda: _is_empty(process), "all rows are deleted")
 
     assert process.handled[WORKERS[ScheduleStep] :] == ["jane", "joe"]
+
+
+async def test_steps_of_one_cause_are_done_together(process: Process) -> None:
+    """As many as fit into one run. A step of another request has another correlation id, and runs alone."""
+    async with process.running():
+        await process.send(*completions(TOGETHER[CompleteOrderStep] + 1))
+        with correlated("another request"):
+            await process.send(*completions(1, first=100))
+        await eventually(lambda: _is_empty(process), "the rows are deleted")
+
+    assert sorted(map(len, process.completed)) == [1, 1, TOGETHER[CompleteOrderStep]]
+    assert [OrderId(100)] in process.completed
+
+
+async def test_a_step_that_fails_fails_no_other(process: Process) -> None:
+    """The group is done in halves, down to the step that fails. The broker gets that one."""
+    process.broken = OrderId(3)
+    async with process.running():
+        await process.send(*completions(5))
+        await eventually(lambda: _is_due(process), "only the row of the step that failed is left")
+
+    succeeded = [order for orders in process.completed if 3 not in orders for order in orders]
+    assert sorted(succeeded) == [0, 1, 2, 4]
+    assert process.completed.count([OrderId(3)]) == 1
+
+
+async def test_all_steps_are_left_to_the_broker_while_the_database_is_down(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Halves would fail as well, so they aren't tried."""
+
+    async def down(tenant: Tenant, *steps: CompleteOrderStep) -> None:
+        process.completed.append([step.order_id for step in steps])
+        raise StoreUnavailable("it is down")
+
+    monkeypatch.setattr(process.registry, "handle", down)
+    async with process.running():
+        await process.send(*completions(5))
+        await eventually(lambda: _are_due(process, 5), "the rows are due")
+
+    assert len(process.completed) == 1
 
 
 async def test_the_broker_gets_a_step_that_fails_at_once(process: Process) -> None:
@@ -204,12 +259,21 @@ async def test_the_broker_gets_the_steps_of_a_tenant_that_became_inactive(
     assert process.handled == []
 
 
+def completions(number: int, first: int = 0) -> list[CompleteOrderStep]:
+    """Return the first steps of so many orders."""
+    return [CompleteOrderStep(OrderId(first + n), 0, 0) for n in range(number)]
+
+
 async def _is_empty(process: Process) -> bool:
     return await process.due() == []
 
 
 async def _is_due(process: Process) -> bool:
-    return await process.due() == [DUE_NOW]
+    return await _are_due(process, 1)
+
+
+async def _are_due(process: Process, rows: int) -> bool:
+    return await process.due() == [DUE_NOW] * rows
 
 
 async def _lasts(process: Process, seconds: float) -> bool:

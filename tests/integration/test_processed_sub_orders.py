@@ -60,19 +60,19 @@ class Ordered:
         """Add pages of products, and the empty page that ends them, each in its own commit."""
         filling = FillSubOrders(CLOCK, batch_bytes=100 * MEBIBYTE)
         processed = FillProcessed(CLOCK, filling, batch_bytes=100 * MEBIBYTE)
+        positions = await self.store.completion_positions(TENANT, [(self.id, 0)])
+        position = positions[self.id, 0]
         for products in (*pages, ()):
             async with self.store.unit_of_work(TENANT) as uow:
                 (order,) = await uow.orders.lock([self.id])
                 cursor = await uow.completions.cursor(self.id)
-                position = await uow.completions.position(self.id, 0)
                 assert cursor is not None
-                assert position is not None
                 assert position.selection is not None
                 page = Page(tuple(products), None, len(products), None, self.process)
                 following, _ = await processed.add_page(
                     uow, order, cursor, position.selection, page
                 )
-                await uow.completions.advance(self.id, following)
+                await uow.completions.advance({self.id: following})
                 await uow.orders.save([order], CLOCK.now())
 
     async def run(self) -> None:

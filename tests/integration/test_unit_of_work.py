@@ -11,6 +11,7 @@ from rs_order.core.shared_steps import ScheduleStep
 from rs_order.demo.servers.database_and_broker import Database
 from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import OrderId
+from rs_order.store.completions import NewDatasetTask
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.orders import NewOrder
@@ -154,7 +155,7 @@ async def test_a_defect_is_no_conflict(store: Store) -> None:
     """Another attempt wouldn't help, so the error of the database is not translated."""
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         async with store.unit_of_work(TENANT) as uow:
-            await uow.completions.dataset_task(OrderId(-1), A_SELECTION)
+            await uow.completions.dataset_tasks([NewDatasetTask(OrderId(-1), A_SELECTION)])
 
 
 async def test_a_database_that_ends_a_session_is_unavailable(store: Store, pool: Pool) -> None:

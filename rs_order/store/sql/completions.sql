@@ -1,15 +1,15 @@
--- name: cursor
--- $1 order id.
-select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
+-- name: cursors
+-- $1 order ids.
+select order_id, selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
        processed, pass, pass_total, pass_products, pass_page_size,
        exists (select from retry where retry.order_id = completion.order_id) as retrying
-from completion where order_id = $1
+from completion where order_id = any ($1)
 
--- name: position
--- How far the completion of an order has come, with the dataset selection of a step. Nothing is locked.
--- $1 order id, $2 index of the selection.
-select orders.id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
-       waiting_sub_orders, request_id, front_url,
+-- name: positions
+-- How far the completions of orders have come, each with the dataset selection of a step. Nothing is locked.
+-- The limit keeps the planner from reading all completions. $1 order ids, $2 indexes of the selections.
+select step.selection as of_step, orders.id, owner, role, correlation_id, status, sub_order_hours, expires_at,
+       message, sub_orders, waiting_sub_orders, request_id, front_url,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -19,8 +19,11 @@ select orders.id, owner, role, correlation_id, status, sub_order_hours, expires_
        completion.selection, page, storage_sub_order_id, external_sub_order_id, products, attempts,
        unavailable_since, processed, pass, pass_total, pass_products, pass_page_size,
        selected.content as selected, selected.follows
-from orders
-join completion on completion.order_id = orders.id
+from unnest($1::bigint[], $2::integer[]) as step (order_id, selection)
+join orders on orders.id = step.order_id
+join lateral (
+    select * from completion where completion.order_id = step.order_id limit 1
+) as completion on true
 left join lateral (
     select to_jsonb(wanted) || jsonb_build_object('searches', (
                select coalesce(jsonb_agg(to_jsonb(dated) order by selection_date, position), '[]')
@@ -36,20 +39,22 @@ left join lateral (
         join basket on basket.id = nth.basket_id
         where basket.order_id = orders.id
         order by nth.id
-        offset $2 limit 1
+        offset step.selection limit 1
     )
 ) as selected on true
-where orders.id = $1
 
 -- name: advance
--- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
--- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection, $10 pass,
--- $11 its total, $12 its products, $13 the size of its pages.
+-- Write down how far completions have come. $1 records.
 update completion
-set selection = $2, page = $3, storage_sub_order_id = $4, external_sub_order_id = $5, products = $6,
-    attempts = $7, unavailable_since = $8, processed = $9,
-    pass = $10, pass_total = $11, pass_products = $12, pass_page_size = $13
-where order_id = $1
+set selection = record.selection, page = record.page, storage_sub_order_id = record.storage_sub_order_id,
+    external_sub_order_id = record.external_sub_order_id, products = record.products, attempts = record.attempts,
+    unavailable_since = record.unavailable_since, processed = record.processed, pass = record.pass,
+    pass_total = record.pass_total, pass_products = record.pass_products, pass_page_size = record.pass_page_size
+from jsonb_to_recordset($1::jsonb) as record (
+    order_id bigint, selection integer, page integer, storage_sub_order_id bigint, external_sub_order_id bigint,
+    products bigint, attempts integer, unavailable_since timestamptz, processed jsonb, pass smallint,
+    pass_total bigint, pass_products bigint, pass_page_size integer)
+where completion.order_id = record.order_id
 
 -- name: finish
 -- $1 order ids.
@@ -59,20 +64,25 @@ delete from completion where order_id = any ($1)
 -- Forget what was counted of an order whose files are deleted. $1 order id.
 update dataset_task set products_count = 0, files_count = 0, files_bytes = 0 where order_id = $1
 
--- name: dataset_task
--- The dataset task of a selection, created if there is none. $1 order id, $2 urn, $3 label, $4 products,
--- $5 file kinds, $6 pattern, $7 files and $8 bytes at the start, $9 process, $10 its parameters, $11 how
--- rs-processing describes it. A row that isn't new was locked by this statement, which xmax shows.
+-- name: dataset_tasks
+-- The dataset tasks of selections of different orders, created if there are none. A row that isn't new was locked by
+-- this statement, which xmax shows. $1 records.
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
     files_count, files_bytes, process_id, process_parameters, process_info)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+select *
+from jsonb_to_recordset($1::jsonb) as record (
+    order_id bigint, dataset_urn text, dataset_label text, products_count bigint, file_kinds text[],
+    file_name_pattern text, files_count bigint, files_bytes bigint, process_id uuid, process_parameters jsonb,
+    process_info jsonb)
 on conflict on constraint dataset_task_once do update set dataset_label = excluded.dataset_label
-returning id, xmax = 0 as created
+returning id, order_id, xmax = 0 as created
 
 -- name: known_files
 -- The files among these that the dataset task has already. $1 dataset task, $2 identities.
 select identity from data_file where dataset_task_id = $1 and identity = any ($2)
 
 -- name: count_files
--- $1 dataset task, $2 more files, $3 more bytes.
-update dataset_task set files_count = files_count + $2, files_bytes = files_bytes + $3 where id = $1
+-- $1 dataset tasks, $2 more files of each, $3 more bytes.
+update dataset_task set files_count = files_count + added.files, files_bytes = files_bytes + added.bytes
+from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as added (id, files, bytes)
+where dataset_task.id = added.id

@@ -1,10 +1,10 @@
 -- name: open
--- New sub-orders under construction, with ascending ids. $1 order id, $2 owner, $3 dataset tasks, $4 kinds,
+-- New sub-orders under construction, with ascending ids. $1 order ids, $2 owners, $3 dataset tasks, $4 kinds,
 -- $5 whether storage is asked for them.
 insert into sub_order (order_id, dataset_task_id, owner, kind, asks_storage)
-select $1, dataset_task_id, $2, kind, asks_storage
-from unnest($3::bigint[], $4::text[], $5::boolean[])
-    with ordinality as sub_order (dataset_task_id, kind, asks_storage, number)
+select order_id, dataset_task_id, owner, kind, asks_storage
+from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::boolean[])
+    with ordinality as sub_order (order_id, owner, dataset_task_id, kind, asks_storage, number)
 order by number
 returning id
 
@@ -39,15 +39,17 @@ where order_id = $1 and id >= $2 and kind <> 'PROCESSING' and asks = 0
 order by id
 limit $3
 
--- name: count_of_order
--- Count the sub-orders of an order, and those that extend its expiry date (domain.md 4.7). $1 order id,
--- $2 first id.
-select count(*) filter (
-           where kind = 'PROCESSING' or (kind = 'STORAGE' and task.process_id is null)) as storage,
-       count(*) as total
-from sub_order
-join dataset_task task on task.id = sub_order.dataset_task_id
-where sub_order.order_id = $1 and sub_order.id >= $2
+-- name: count_extending
+-- For each order, the sub-orders that extend its expiry date (domain.md 4.7). $1 order ids, $2 first ids.
+select counted.order_id, extending.number
+from unnest($1::bigint[], $2::bigint[]) as counted (order_id, first)
+cross join lateral (
+    select count(*) as number
+    from sub_order
+    join dataset_task task on task.id = sub_order.dataset_task_id
+    where sub_order.order_id = counted.order_id and sub_order.id >= counted.first
+      and (kind = 'PROCESSING' or (kind = 'STORAGE' and task.process_id is null))
+) as extending
 
 -- name: save
 -- Write sub-orders back, with their lines of the history, and samples of those that storage has settled. Their orders

@@ -149,7 +149,7 @@ async def completed(harness: MailHarness, order_id: OrderId, tenant: Tenant = TE
     """Plan the mails of an order whose completion has ended."""
     async with harness.store.unit_of_work(tenant) as uow:
         (order,) = await uow.orders.lock([order_id])
-        await harness.plan.order_completed(uow, order, harness.clock.now())
+        await harness.plan.orders_completed(uow, [order], harness.clock.now())
 
 
 async def planned_mails(harness: MailHarness) -> list[dict[str, Any]]:
