@@ -662,6 +662,19 @@ class ComponentHealth:
     """Facts for operators. Everybody can read them: no secret, no address with credentials."""
 
 
+class Authentication(Protocol):
+    """The platform's check of names and passwords."""
+
+    async def sign_in(self, project: Tenant, name: str, password: str) -> str | None:
+        """Return a token of the user, or None if the platform knows no such user, password and project.
+
+        Raises:
+            RemoteUnavailable: the platform gives no answer.
+            BadResponse: its answer has no token.
+        """
+        ...
+
+
 class Health(Protocol):
     """The health of the service."""
 

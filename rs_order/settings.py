@@ -251,6 +251,20 @@ class Settings(BaseSettings):
         None,
         description="Base URL of rs-admin-instance (public address of each project, and mails).",
     )
+    authentication_url: HttpUrl | None = Field(
+        None,
+        description="Base URL of the service that checks names and passwords (`POST /oauth/token`). "
+        "Without it, nobody can sign in to the console with a password.",
+    )
+    authentication_client: SecretStr | None = Field(
+        None,
+        description="Name and secret of the client, `name:secret`, by which this service asks for tokens.",
+    )
+    console_proxy_token: bool = Field(
+        False,
+        description="The console accepts the token in the `Authorization` header, which a proxy in front of "
+        "it adds.",
+    )
     public_url: HttpUrl = Field(
         "http://localhost:9043",
         description="Public address in the links of a project that has no address of its own.",

@@ -12,10 +12,11 @@ from rs_order.contracts.administration import ResourceMapping
 from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
-from rs_order.ports import Catalog, FileSources, Mailer, Processes, Projects, Users
+from rs_order.ports import Authentication, Catalog, FileSources, Mailer, Processes, Projects, Users
 from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
 from rs_order.regards.answer_memory import AnswerMemory
+from rs_order.regards.authentication import RegardsAuthentication
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.file_sources import (
     ExternalAccess,
@@ -45,6 +46,7 @@ class PlatformClients:
     storage: RegardsStorage | None
     processes: Processes
     users: Users
+    authentication: Authentication | None
     roles: RoleCache | None
     connections: RegardsConnections | None
     projects: Projects | None
@@ -78,6 +80,7 @@ async def open_platform_clients(
                 storage=services.storage(),
                 processes=services.processes(),
                 users=services.users(),
+                authentication=services.authentication(),
                 roles=services.roles(tenants, endpoints),
                 connections=services.connections(),
                 projects=services.projects(),
@@ -131,6 +134,13 @@ class _Services:
             admin_seconds=settings.cache_isadmin_ttl,
             admins_cached=settings.cache_isadmin_size,
         )
+
+    def authentication(self) -> Authentication | None:
+        url, client = self._settings.authentication_url, self._settings.authentication_client
+        if url is None:
+            return None
+        service = self._at(PlatformService.AUTHENTICATION, url)
+        return RegardsAuthentication(service, client.get_secret_value() if client else None)
 
     def roles(self, tenants: Tenants, endpoints: Sequence[ResourceMapping]) -> RoleCache | None:
         url = self._settings.admin_url

@@ -11,6 +11,10 @@ from rs_order.app.application import Application
 from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
+from rs_order.console.live import MOST_OF_A_USER, Live
+from rs_order.console.order_routes import OrderReads
+from rs_order.console.routes import ConsoleServices, console_router
+from rs_order.console.sessions import Sessions
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_routes import ArchiveServices, archives_router
@@ -51,6 +55,7 @@ from rs_order.store.downloads import StoredDownloads
 from rs_order.store.estimates import Estimates
 from rs_order.store.file_views import FileViews
 from rs_order.store.holds import HoldViews
+from rs_order.store.order_pages import OrderPages
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
 from rs_order.store.subscriptions import SubscriptionViews
@@ -83,6 +88,7 @@ class RestServices:
     audit: Audit
     baskets: BasketUseCases
     calibration: CalibrationServices
+    console: ConsoleServices
     dead_letters: DeadLetterServices
     downloads: DownloadServices
     events: EventServices
@@ -118,6 +124,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
             problems_router(services.access),
             security_router(services.access),
             api_docs_router(app),
+            console_router(services.access, services.console),
         ]
 
     return create_rest_app(routers, services.settings)
@@ -167,6 +174,7 @@ def absent_services(**given: Any) -> RestServices:
         "access": _absent(Access),
         "archives": _absent(ArchiveServices),
         "calibration": _absent(CalibrationServices),
+        "console": _absent_console(),
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
         "events": _absent(EventServices),
@@ -180,6 +188,17 @@ def absent_services(**given: Any) -> RestServices:
     }
     none: dict[str, Any] = dict.fromkeys(field.name for field in fields(RestServices))
     return RestServices(**{**none, **absent, **given})
+
+
+def _absent_console() -> ConsoleServices:
+    none: dict[str, Any] = dict.fromkeys(field.name for field in fields(ConsoleServices))
+    return ConsoleServices(
+        **{
+            **none,
+            "orders": _absent(OrderReads),
+            "actions": _absent(OrderActions),
+        }
+    )
 
 
 def _absent(kind: Any) -> Any:
@@ -215,6 +234,7 @@ def rest_services(
         audit=Audit(pool),
         baskets=application.baskets,
         calibration=CalibrationServices(Estimates(pool), shared.clock),
+        console=_console_services(application, pool, tokens),
         dead_letters=application.dead_letters,
         downloads=downloads,
         events=EventServices(shared.events.log, shared.events.feed, OpenStreams()),
@@ -243,6 +263,20 @@ def rest_services(
         ),
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
+    )
+
+
+def _console_services(
+    application: Application, pool: Pool, tokens: TokenVerifier
+) -> ConsoleServices:
+    shared = application.shared
+    return ConsoleServices(
+        sessions=Sessions(tokens, proxy_token=shared.settings.console_proxy_token),
+        authentication=shared.clients.authentication,
+        clock=shared.clock,
+        orders=OrderReads(OrderPages(pool), shared.waiting),
+        actions=application.actions,
+        live=Live(shared.events.feed, OpenStreams(MOST_OF_A_USER)),
     )
 
 

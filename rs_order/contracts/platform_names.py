@@ -7,6 +7,7 @@ from typing import Final
 class PlatformService(StrEnum):
     ADMIN = "rs-admin"
     ADMIN_INSTANCE = "rs-admin-instance"
+    AUTHENTICATION = "rs-authentication"
     CATALOG = "rs-catalog"
     DAM = "rs-dam"
     PROCESSING = "rs-processing"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -75,6 +75,14 @@ class EventStreamResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+def _blocks(events: Sequence[LoggedEvent]) -> bytes:
+    return b"".join(map(_block, events))
+
+
+def _block(event: LoggedEvent) -> bytes:
+    return f"id: {event.position}\nevent: {event.type}\ndata: {event.body}\n\n".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class EventStream:
     """The stream of events for one client."""
@@ -88,6 +96,10 @@ class EventStream:
     """The first position that is left, if the client asked for an older one."""
     seconds: float
     heartbeat_seconds: float = HEARTBEAT_SECONDS
+    write: Callable[[Sequence[LoggedEvent]], bytes] = _blocks
+    """Returns the piece of the response for events that were read together."""
+    pause_seconds: float = 0.0
+    """Between two such pieces."""
 
     @classmethod
     async def opened(
@@ -120,16 +132,13 @@ class EventStream:
         while (left := ends - loop.time()) > 0 and not self.feed.closed:
             page = await self.feed.read(self.tenant, self.wanted, position, PAGE)
             if page.events:
-                yield b"".join(map(_block, page.events))
+                yield self.write(page.events)
+                await asyncio.sleep(min(left, self.pause_seconds))
             elif page.position == position:
                 pause = min(left, self.heartbeat_seconds)
                 if not await self.feed.until_beyond(self.tenant, position, pause):
                     yield b":\n\n"
             position = page.position
-
-
-def _block(event: LoggedEvent) -> bytes:
-    return f"id: {event.position}\nevent: {event.type}\ndata: {event.body}\n\n".encode()
 
 
 def _reset(oldest: int) -> bytes:

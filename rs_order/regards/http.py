@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import jwt
@@ -305,6 +307,22 @@ class RemoteService:
         async with self.post_for_text(path, token, body) as answer:
             return None if answer is None else self._parse(path, answer)
 
+    async def post_form(
+        self, path: str, fields: Mapping[str, str], authorization: str | None
+    ) -> Any:
+        """Post a form without a token; return and raise like ``get``.
+
+        ``authorization``: the value of the header, or None for none.
+        """
+        with self._memory.reservation() as reserved:
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            answer = await self._call(
+                reserved, "POST", path, None, urlencode(fields).encode(), headers=headers
+            )
+            return None if answer is None else self._parse(path, answer)
+
     @asynccontextmanager
     async def get_for_text(self, path: str, token: str) -> AsyncIterator[bytearray | None]:
         """Get like ``get``, but yield the text, for a caller that checks each of its texts."""
@@ -358,18 +376,15 @@ class RemoteService:
         reserved: Reservation,
         verb: str,
         path: str,
-        token: str,
+        token: str | None,
         body: bytes | None = None,
         *,
         only: HTTPStatus | None = None,
         page_bytes: int | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytearray | None:
         """Return the body, or None for a 404; ``only``: the one status of success, None: any 2xx."""
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if (cause := correlation_id()) is not None:
-            headers[CORRELATION_HEADER] = cause
+        headers = {**_headers(token, body), **headers}
         try:
             with measured(self.name) as call:
                 url = URL(self._base_url + path, encoded=True)
@@ -429,6 +444,17 @@ class RemoteService:
         if status >= HTTPStatus.BAD_REQUEST:
             return RemoteRejection(self.name, status, detail)
         return BadResponse(self.name, detail)
+
+
+def _headers(token: str | None, body: bytes | None) -> dict[str, str]:
+    headers = {"Accept": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    if (cause := correlation_id()) is not None:
+        headers[CORRELATION_HEADER] = cause
+    return headers
 
 
 def _message_of(answer: bytearray) -> str:

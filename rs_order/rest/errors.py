@@ -137,9 +137,8 @@ def failure_answer(request: Request, error: Exception) -> Response | None:
             answer = _answer(request, error, error.status_code, [text])
             answer.headers.update(error.headers or {})
             return answer
-    if not isinstance(error, tuple(STATUS)):
-        return None
-    return _answer(request, error, _status_of(error), _messages_of(error))
+    status = status_of(error)
+    return None if status is None else _answer(request, error, status, messages_of(error))
 
 
 def _answer(
@@ -167,11 +166,13 @@ def expected_cause(error: Exception) -> Exception | None:
     return cause if isinstance(cause, Exception) and isinstance(cause, tuple(STATUS)) else None
 
 
-def _status_of(error: Exception) -> int:
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+def status_of(error: Exception) -> int | None:
+    """Return the status of an error of a use case, or None if it is a defect."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
 
 
-def _messages_of(error: Exception) -> tuple[str, ...]:
+def messages_of(error: Exception) -> tuple[str, ...]:
+    """Return the sentences of an error of a use case."""
     match error:
         case errors.InvalidInput():
             return tuple(error.messages)

@@ -23,6 +23,8 @@ class Service(StrEnum):
     PROCESSING = "rs-processing"
     ADMIN = "rs-admin"
     ADMIN_INSTANCE = "rs-admin-instance"
+    AUTHENTICATION = "rs-authentication"
+    """Gives tokens for passwords. It requires none."""
     EXTERNAL = "external"
     """The host of external files. It is no REGARDS service and requires no token."""
 

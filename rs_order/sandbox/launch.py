@@ -24,6 +24,7 @@ from rs_order.sandbox.http_server import listening
 from rs_order.sandbox.query_matchers import QueryError
 from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY, failure
 from rs_order.sandbox.simulated_admin import admin_instance_router, admin_router
+from rs_order.sandbox.simulated_authentication import authentication_router
 from rs_order.sandbox.simulated_catalog import catalog_router
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.simulated_processing import processing_router
@@ -38,6 +39,7 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app.include_router(processing_router(sandbox.processes, sandbox.executions, faults))
     app.include_router(admin_router(sandbox.directory, sandbox.roles))
     app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
+    app.include_router(authentication_router(sandbox.directory, sandbox.projects, jwt_key))
     app.include_router(external_router(holdings, faults))
     app.include_router(control_router(sandbox))
     app.include_router(platform_control_router(sandbox))

@@ -48,6 +48,7 @@ VARIABLES = {
     "PROCESSING_URL": Service.PROCESSING,
     "ADMIN_URL": Service.ADMIN,
     "ADMIN_INSTANCE_URL": Service.ADMIN_INSTANCE,
+    "AUTHENTICATION_URL": Service.AUTHENTICATION,
 }
 """Settings of rs-order with the URLs of the services, without their prefix ``RS_ORDER_``."""
 SERVICE = "rs-order"

@@ -23,6 +23,7 @@ ADMIN_ROLES = frozenset({"ADMIN", "PROJECT_ADMIN", "INSTANCE_ADMIN"})
 _SYSTEM_PREFIX = "ROLE_SYS_"
 _NEVER_ADMIN = frozenset({"PUBLIC", "REGISTERED_USER"})
 _SINCE = "2024-01-01T00:00:00Z"
+PASSWORD = "orbit"  # noqa: S105 - of every user of the sandbox that has no other
 
 
 class User(BaseModel):
@@ -31,6 +32,7 @@ class User(BaseModel):
     first_name: str = "Jane"
     last_name: str = "Doe"
     status: str = "ACCESS_GRANTED"
+    password: str = PASSWORD
     access_groups: list[str] = ["public-group"]
     """A user without groups finds nothing in the catalog."""
     raw_data_access: bool = True

@@ -143,6 +143,7 @@ class AppHarness:
             projects=None,
             processes=None,
             connections=None,
+            authentication=None,
             mailer=None,
         )
         self.store = Store(pool, lambda _: None)

@@ -135,6 +135,7 @@ class OrderHarness:
             storage=None,
             projects=None,
             processes=self._processes,
+            authentication=None,
             mailer=None,
             connections=None,
         )

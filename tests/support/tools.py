@@ -22,6 +22,8 @@ class Tool:
 
 ARIA2 = Tool("aria2c", "aria2")
 """Downloads the files of a metalink, and archives in parallel parts."""
+CHROMIUM = Tool("chromium", "chromium")
+"""Shows the pages of the console."""
 CURL = Tool("curl", "curl")
 """Calls REST in the tutorial, and downloads archives in parts."""
 BSDTAR = Tool("bsdtar", "libarchive-tools")
@@ -44,7 +46,20 @@ PSQL = Tool("psql", "postgresql-client")
 """Runs the statements of the runbook."""
 
 
-ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP, WGET, XMLLINT)
+ALL = (
+    ARIA2,
+    BSDTAR,
+    CHROMIUM,
+    CURL,
+    JAVA_COMPILER,
+    JQ,
+    PROMTOOL,
+    PSQL,
+    SEVEN_ZIP,
+    UNZIP,
+    WGET,
+    XMLLINT,
+)
 
 
 class ToolMissing(Exception):

@@ -1,0 +1,55 @@
+"""The router of the console."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+
+from rs_order.actions.routes import OrderActions
+from rs_order.console.assets import read_assets, serve_assets
+from rs_order.console.downloads import serve_downloads
+from rs_order.console.live import Live, serve_live
+from rs_order.console.order_acts import serve_order_acts
+from rs_order.console.order_routes import OrderReads, serve_orders
+from rs_order.console.sessions import Sessions, WrongPasswords
+from rs_order.console.sign_in import SignInServices, sign_in_router
+from rs_order.console.templates import Templates
+from rs_order.console.visits import Frame, Pages, Visiting, redirect
+from rs_order.ports import Authentication, Clock
+from rs_order.rest.access import Access
+from rs_order.rest.resources import STREAM_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleServices:
+    """What the console shows, and the use cases that it calls."""
+
+    sessions: Sessions
+    authentication: Authentication | None
+    clock: Clock
+    orders: OrderReads
+    actions: OrderActions
+    live: Live
+
+
+def console_router(access: Access, services: ConsoleServices) -> APIRouter:
+    assets = read_assets()
+    frame = Frame(access, services.sessions, Templates(assets), services.clock)
+    pages = Pages(frame)
+    _serve_entry(pages)
+    serve_orders(pages, services.orders, services.live)
+    serve_order_acts(pages, services.orders.pages, services.actions)
+    serve_downloads(pages)
+    serve_live(pages, services.live)
+    router = APIRouter(include_in_schema=False)
+    serve_assets(router, assets)
+    router.include_router(
+        sign_in_router(SignInServices(frame, services.authentication, WrongPasswords()))
+    )
+    router.include_router(pages.router)
+    return router
+
+
+def _serve_entry(pages: Pages) -> None:
+    @pages.page("/", STREAM_EVENTS)
+    async def enter(visit: Visiting) -> Response:
+        return redirect(f"{visit.root}/my-orders")
