@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,8 +12,10 @@ from rs_order.app.application import Application
 from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
+from rs_order.console.letter_routes import LetterReads
 from rs_order.console.live import MOST_OF_A_USER, Live
 from rs_order.console.order_routes import OrderReads
+from rs_order.console.overview_routes import OverviewReads
 from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
@@ -36,6 +39,7 @@ from rs_order.ports import Health
 from rs_order.progress.calibration_routes import CalibrationServices, calibration_router
 from rs_order.progress.routes import progress_router
 from rs_order.quotes.routes import QuoteServices, quotes_router
+from rs_order.regards.http import CALLS
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.keyed_requests import KeyedAnswers
@@ -51,6 +55,7 @@ from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
 from rs_order.store.archives import Archives
 from rs_order.store.audit import Audit
+from rs_order.store.backlog import Backlog
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.estimates import Estimates
 from rs_order.store.file_views import FileViews
@@ -197,12 +202,13 @@ def _absent_console() -> ConsoleServices:
             **none,
             "orders": _absent(OrderReads),
             "actions": _absent(OrderActions),
+            "letters": _absent(LetterReads, letters=_absent(DeadLetterServices)),
         }
     )
 
 
-def _absent(kind: Any) -> Any:
-    return kind(**dict.fromkeys(field.name for field in fields(kind)))
+def _absent(kind: Any, **given: Any) -> Any:
+    return kind(**{**dict.fromkeys(field.name for field in fields(kind)), **given})
 
 
 def rest_services(
@@ -234,7 +240,7 @@ def rest_services(
         audit=Audit(pool),
         baskets=application.baskets,
         calibration=CalibrationServices(Estimates(pool), shared.clock),
-        console=_console_services(application, pool, tokens),
+        console=_console_services(application, pool, tokens, health),
         dead_letters=application.dead_letters,
         downloads=downloads,
         events=EventServices(shared.events.log, shared.events.feed, OpenStreams()),
@@ -267,7 +273,7 @@ def rest_services(
 
 
 def _console_services(
-    application: Application, pool: Pool, tokens: TokenVerifier
+    application: Application, pool: Pool, tokens: TokenVerifier, health: Health
 ) -> ConsoleServices:
     shared = application.shared
     return ConsoleServices(
@@ -275,8 +281,23 @@ def _console_services(
         authentication=shared.clients.authentication,
         clock=shared.clock,
         orders=OrderReads(OrderPages(pool), shared.waiting),
+        views=OrderViews(pool),
         actions=application.actions,
+        letters=LetterReads(application.dead_letters, Audit(pool)),
         live=Live(shared.events.feed, OpenStreams(MOST_OF_A_USER)),
+        overview=OverviewReads(
+            health=health,
+            calls=CALLS.services,
+            instance=shared.settings.instance_name,
+            tenants=shared.tenants,
+            maintenance=Maintenance(pool),
+            backlog=Backlog(
+                pool,
+                processing_silence=timedelta(hours=shared.settings.processing_silence_hours),
+            ),
+            pages=OrderPages(pool),
+            letters=application.dead_letters.acts,
+        ),
     )
 
 

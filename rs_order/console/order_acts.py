@@ -9,6 +9,7 @@ from fastapi import Form, Response
 from rs_order.actions.rights import Actor
 from rs_order.actions.routes import OrderActions
 from rs_order.console.order_routes import readable_order
+from rs_order.console.texts import Texts
 from rs_order.console.visits import Pages, Tone, Visit, Visiting
 from rs_order.core.errors import ActionRejected, InvalidInput, NotFound
 from rs_order.domain.ids import OrderId
@@ -40,30 +41,43 @@ class Field:
     required: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act on an order that needs no more than its id."""
+
+    name: str
+    """Of its texts and its address."""
+    resource: Resource
+    icon: str
+    do: Callable[[Actor, OrderId], Awaitable[None]]
+
+
+def acts_of(actions: OrderActions) -> list[Act]:
+    return [
+        Act("pause", PAUSE_ORDER, "pause", actions.pause),
+        Act("resume", RESUME_ORDER, "play", actions.resume),
+        Act("retry", RETRY_ORDER, "retry", actions.retry),
+        Act("delete", DELETE_ORDER, "trash", actions.delete),
+    ]
+
+
 def serve_order_acts(pages: Pages, reads: OrderPages, actions: OrderActions) -> None:
-    _serve_simple(pages, "pause", PAUSE_ORDER, actions.pause)
-    _serve_simple(pages, "resume", RESUME_ORDER, actions.resume)
-    _serve_simple(pages, "retry", RETRY_ORDER, actions.retry)
-    _serve_simple(pages, "delete", DELETE_ORDER, actions.delete)
+    for act in acts_of(actions):
+        _serve_simple(pages, act)
     _serve_delete_question(pages, reads)
     _serve_restart(pages, reads, actions)
 
 
-def _serve_simple(
-    pages: Pages,
-    name: str,
-    resource: Resource,
-    act: Callable[[Actor, OrderId], Awaitable[None]],
-) -> None:
+def _serve_simple(pages: Pages, act: Act) -> None:
     async def do(visit: Visiting, order_id: OrderIdInPath, back: Back = "") -> Response:
         try:
-            await act(_actor(visit, order_id), OrderId(order_id))
+            await act.do(actor(visit, order_id), OrderId(order_id))
         except (ActionRejected, NotFound) as error:
             return _rejected(visit, back, order_id, error)
-        return visit.back(place_of(back), f"did.{name}", id=str(order_id))
+        return visit.back(place_of(back), f"did.{act.name}", id=str(order_id))
 
-    do.__name__ = f"{name}_order"
-    pages.act(f"/orders/{{orderId}}/{name}", resource)(do)
+    do.__name__ = f"{act.name}_order"
+    pages.act(f"/orders/{{orderId}}/{act.name}", act.resource)(do)
 
 
 def _serve_delete_question(pages: Pages, reads: OrderPages) -> None:
@@ -114,22 +128,32 @@ def _serve_restart(pages: Pages, reads: OrderPages, actions: OrderActions) -> No
     ) -> Response:
         options = OrderOptions(label.strip() or None, None)
         try:
-            created = await actions.restart(_actor(visit, order_id), OrderId(order_id), options)
+            created = await actions.restart(actor(visit, order_id), OrderId(order_id), options)
         except (ActionRejected, NotFound, InvalidInput) as error:
             return _rejected(visit, back, order_id, error)
         return visit.back(f"orders/{created}", "did.restart", id=str(order_id), new=str(created))
 
 
-def _actor(visit: Visit, order_id: int) -> Actor:
+def actor(visit: Visit, order_id: int) -> Actor:
     facts_of(visit.request.scope)["order"] = order_id
     return Actor(visit.caller, is_administrator(visit.caller) or is_system(visit.caller))
 
 
 def _rejected(visit: Visit, back: str, order_id: int, error: Exception) -> Response:
     """Return the way back with the reason why nothing was done."""
+    return visit.back(
+        place_of(back),
+        "did.rejected",
+        tone=Tone.BAD,
+        id=str(order_id),
+        text=rejection(visit.texts, error),
+    )
+
+
+def rejection(texts: Texts, error: Exception) -> str:
+    """Return why nothing was done, in words."""
     code = f"code.{error}"
-    text = visit.texts(code) if visit.texts.has(code) else str(error)
-    return visit.back(place_of(back), "did.rejected", tone=Tone.BAD, id=str(order_id), text=text)
+    return texts(code) if texts.has(code) else str(error)
 
 
 def place_of(back: str) -> str:

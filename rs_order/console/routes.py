@@ -1,22 +1,29 @@
 """The router of the console."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import APIRouter, Response
 
 from rs_order.actions.routes import OrderActions
+from rs_order.console.all_orders import AllOrders, serve_all_orders
 from rs_order.console.assets import read_assets, serve_assets
 from rs_order.console.downloads import serve_downloads
+from rs_order.console.letter_routes import LetterReads, serve_letters
 from rs_order.console.live import Live, serve_live
 from rs_order.console.order_acts import serve_order_acts
 from rs_order.console.order_routes import OrderReads, serve_orders
+from rs_order.console.overview_routes import OverviewReads, serve_overview
 from rs_order.console.sessions import Sessions, WrongPasswords
 from rs_order.console.sign_in import SignInServices, sign_in_router
 from rs_order.console.templates import Templates
-from rs_order.console.visits import Frame, Pages, Visiting, redirect
-from rs_order.ports import Authentication, Clock
+from rs_order.console.visits import NAVIGATION, Frame, Pages, Visiting, redirect
+from rs_order.contracts.platform_names import PUBLIC
+from rs_order.ports import Authentication, Clock, Resource
 from rs_order.rest.access import Access
-from rs_order.rest.resources import STREAM_EVENTS
+from rs_order.store.order_views import OrderViews
+
+ENTER: Final = Resource("GET", "/console/", PUBLIC, "Console", "Enter the console", of_tenant=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +34,11 @@ class ConsoleServices:
     authentication: Authentication | None
     clock: Clock
     orders: OrderReads
+    views: OrderViews
     actions: OrderActions
+    letters: LetterReads
     live: Live
+    overview: OverviewReads
 
 
 def console_router(access: Access, services: ConsoleServices) -> APIRouter:
@@ -36,10 +46,15 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     frame = Frame(access, services.sessions, Templates(assets), services.clock)
     pages = Pages(frame)
     _serve_entry(pages)
+    serve_all_orders(
+        pages, AllOrders(services.orders, services.views, services.actions, services.live)
+    )
     serve_orders(pages, services.orders, services.live)
     serve_order_acts(pages, services.orders.pages, services.actions)
     serve_downloads(pages)
+    serve_letters(pages, services.letters)
     serve_live(pages, services.live)
+    serve_overview(pages, services.overview)
     router = APIRouter(include_in_schema=False)
     serve_assets(router, assets)
     router.include_router(
@@ -50,6 +65,8 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
 
 
 def _serve_entry(pages: Pages) -> None:
-    @pages.page("/", STREAM_EVENTS)
+    @pages.page("/", ENTER)
     async def enter(visit: Visiting) -> Response:
-        return redirect(f"{visit.root}/my-orders")
+        """Lead operators to the overview, and users to their orders."""
+        found = [one for one in NAVIGATION if visit.may(one.resource)]
+        return redirect(f"{visit.root}/{found[0].path if found else 'my-orders'}")

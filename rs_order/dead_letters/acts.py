@@ -84,6 +84,16 @@ class DeadLetterActs:
             letters = await unit.page(visible(wanted, operator), limit + 1, after=start)
         return LetterPage(letters[:limit], more=len(letters) > limit)
 
+    async def count(self, wanted: DeadLetterFilter, operator: Operator) -> int:
+        """Return how many open dead letters match that the operator may see.
+
+        Raises:
+            InvalidInput: the filter names another project than the operator's.
+        """
+        async with self._store.unit() as unit:
+            letters, _ = await unit.count(visible(wanted, operator))
+        return letters
+
     async def find(self, letter_id: str, operator: Operator) -> StoredDeadLetter:
         """Return a dead letter in any state.
 

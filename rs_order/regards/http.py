@@ -34,6 +34,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.answer_memory import AnswerMemory, Reservation
+from rs_order.regards.call_watch import CallWatch
 from rs_order.regards.outgoing_connections import connections
 
 ALGORITHM: Final = "HS512"
@@ -193,6 +194,10 @@ _calls = Histogram(
 )
 
 
+CALLS: Final = CallWatch()
+"""The calls of this process, as the metrics above are those of this process."""
+
+
 class MeasuredCall:
     """A call whose duration is observed at its end. Without an ``outcome`` until then it was unavailable."""
 
@@ -214,6 +219,7 @@ def measured(service: str) -> Iterator[MeasuredCall]:
     finally:
         if not call.cancelled:
             _calls.labels(service, call.outcome).observe(time.perf_counter() - began)
+            CALLS.note(service, call.outcome)
 
 
 def outcome_of(status: int) -> str:

@@ -1,18 +1,20 @@
 """Orders as the pages of the console show them. No connection is held between two calls."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileCounters, FileState, OrderStatus
-from rs_order.store.lists import Listed
+from rs_order.store.lists import Listed, SortBy, sorted_statement
 from rs_order.store.pool import Pool, Row, statements
 from rs_order.store.rows import counters_of
 from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("order_pages")
+IDS_AT_A_TIME: Final = 1000
 MOST_COUNTED: Final = 10_000
 """Longer lists aren't counted to their end: a page costs the same for any number of orders."""
 
@@ -58,6 +60,52 @@ class OwnSearch:
     statuses: Sequence[OrderStatus] | None = None
     text: str | None = None
     """A part of the label; upper and lower case are the same."""
+
+
+class OrderSort(StrEnum):
+    """What a list of orders can be sorted by."""
+
+    CREATED = "created"
+    OWNER = "owner"
+    STATUS = "status"
+    EXPIRES = "expires"
+
+
+_COLUMNS: Final = {
+    OrderSort.CREATED: "orders.created_at",
+    OrderSort.OWNER: "orders.owner",
+    OrderSort.STATUS: "orders.status",
+    OrderSort.EXPIRES: "orders.expires_at",
+}
+_NEWEST: Final = "order by orders.created_at desc, orders.id desc"
+
+
+@dataclass(frozen=True, slots=True)
+class AllSearch:
+    """The conditions of a search for orders of all owners; None is no condition."""
+
+    owner: str | None = None
+    """A part of it."""
+    statuses: Sequence[OrderStatus] | None = None
+    text: str | None = None
+    """A part of the label; upper and lower case are the same."""
+    correlation_id: str | None = None
+    order_id: OrderId | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """The first seven parameters of the statements."""
+        return (
+            self.owner,
+            self.statuses,
+            self.text,
+            self.correlation_id,
+            self.order_id,
+            self.created_from,
+            self.created_before,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +171,41 @@ class OrderPages:
     async def order(self, tenant: Tenant, order_id: OrderId) -> ShownOrder | None:
         rows = await read_rows(self._pool, tenant, SQL["order"], order_id)
         return _order_of(rows[0]) if rows else None
+
+    async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[ShownOrder]:
+        """Return orders, the newest first; unknown ids are left out."""
+        return [_order_of(row) for row in await read_rows(self._pool, tenant, SQL["orders"], ids)]
+
+    async def search(
+        self,
+        tenant: Tenant,
+        wanted: AllSearch,
+        sort: SortBy[OrderSort],
+        *,
+        limit: int,
+        offset: int,
+    ) -> Listed[ShownOrder]:
+        """Return a page of the orders of all owners that a search finds; the total as of ``of_owner``."""
+        statement = sorted_statement(SQL["found"], _NEWEST, _COLUMNS, [sort], last="orders.id")
+        conditions = (*wanted.conditions, limit, offset, MOST_COUNTED)
+        rows = await read_rows(self._pool, tenant, statement, *conditions)
+        return Listed(rows[0]["total"] if rows else 0, [_order_of(row) for row in rows])
+
+    async def found_ids(self, tenant: Tenant, wanted: AllSearch) -> AsyncIterator[list[OrderId]]:
+        """Yield the ids of all orders that a search finds, in parts and ascending."""
+        after, more = OrderId(0), True
+        while more:
+            conditions = (*wanted.conditions, after, IDS_AT_A_TIME)
+            rows = await read_rows(self._pool, tenant, SQL["found_ids"], *conditions)
+            more = len(rows) == IDS_AT_A_TIME
+            if rows:
+                after = OrderId(rows[-1]["id"])
+                yield [OrderId(row["id"]) for row in rows]
+
+    async def by_status(self, tenant: Tenant) -> dict[OrderStatus, int]:
+        """Return how many orders have each status, without the deleted ones."""
+        rows = await read_rows(self._pool, tenant, SQL["by_status"])
+        return {OrderStatus(row["status"]): row["orders"] for row in rows}
 
     async def datasets(self, tenant: Tenant, order_id: OrderId) -> list[ShownDataset]:
         rows = await read_rows(self._pool, tenant, SQL["datasets"], order_id)

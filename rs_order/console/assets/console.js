@@ -54,6 +54,18 @@
     }
   }
 
+  // Some lists have no events: they are looked at every two seconds, while somebody sees them and chooses nothing.
+  const chosen = () => document.querySelector("#region input:checked") || document.querySelector("#region textarea");
+  setInterval(() => {
+    const polled = region() && region().hasAttribute("data-poll");
+    if (polled && !document.hidden && !busy() && !chosen()) refresh();
+  }, 2000);
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("input[data-all]")) return;
+    for (const one of document.querySelectorAll("#region input[name=ids]")) one.checked = event.target.checked;
+  });
+
   const trouble = document.getElementById("trouble");
   let lastGood = trouble ? new Date(trouble.dataset.since) : null;
   let again = null;

@@ -1,7 +1,7 @@
 -- name: of_owner
 -- A page of an owner's orders, newest first, and how many there are, counted up to a limit. Deleted orders are left out.
 -- $1 owner, $2 statuses or null, $3 part of the label or null, $4 limit, $5 offset, $6 limit of the count.
-with chosen as (
+with chosen as not materialized (
     select id, created_at from orders
     where owner = $1 and status <> 'DELETED'
       and ($2::text[] is null or status = any ($2))
@@ -56,3 +56,73 @@ select at, sub_order_id, before, after, reason, actor from history
 where order_id = $1 and data_file_id is null
 order by id
 limit $2
+
+-- name: orders
+-- Orders by id. $1 ids.
+select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
+       waiting_sub_orders, orders.files_known, orders.has_process,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes
+from orders where orders.id = any ($1)
+order by orders.id desc
+
+-- name: found
+-- A page of the orders of all owners that a search finds, and how many there are, counted up to a limit. Null is no
+-- condition. $1 part of the owner, $2 statuses, $3 part of the label, $4 correlation id, $5 id, $6 created from, $7 created
+-- before, $8 limit, $9 offset, $10 limit of the count. Another sort order replaces the order by clauses.
+with page as (
+    select orders.id from orders
+    where ($1::text is null or strpos(lower(orders.owner), lower($1)) > 0)
+      and ($2::text[] is null or orders.status = any ($2))
+      and ($3::text is null or strpos(lower(orders.label), lower($3)) > 0)
+      and ($4::text is null or orders.correlation_id = $4)
+      and ($5::bigint is null or orders.id = $5)
+      and orders.created_at >= coalesce($6::timestamptz, '-infinity')
+      and orders.created_at < coalesce($7::timestamptz, 'infinity')
+    order by orders.created_at desc, orders.id desc
+    limit $8 offset $9
+)
+select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
+       waiting_sub_orders, orders.files_known, orders.has_process,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes,
+       (select count(*) from (
+           select from orders
+           where ($1::text is null or strpos(lower(orders.owner), lower($1)) > 0)
+             and ($2::text[] is null or orders.status = any ($2))
+             and ($3::text is null or strpos(lower(orders.label), lower($3)) > 0)
+             and ($4::text is null or orders.correlation_id = $4)
+             and ($5::bigint is null or orders.id = $5)
+             and orders.created_at >= coalesce($6::timestamptz, '-infinity')
+             and orders.created_at < coalesce($7::timestamptz, 'infinity')
+           limit $10
+       ) counted) as total
+from page
+join orders on orders.id = page.id
+order by orders.created_at desc, orders.id desc
+
+-- name: found_ids
+-- The ids of the orders that a search finds, in ascending order. $1 to $7 as above, $8 after this id, $9 limit.
+select orders.id from orders
+    where ($1::text is null or strpos(lower(orders.owner), lower($1)) > 0)
+      and ($2::text[] is null or orders.status = any ($2))
+      and ($3::text is null or strpos(lower(orders.label), lower($3)) > 0)
+      and ($4::text is null or orders.correlation_id = $4)
+      and ($5::bigint is null or orders.id = $5)
+      and orders.created_at >= coalesce($6::timestamptz, '-infinity')
+      and orders.created_at < coalesce($7::timestamptz, 'infinity')
+      and orders.id > $8
+order by orders.id
+limit $9
+
+-- name: by_status
+-- How many orders have each status; the deleted ones are left out.
+select status, count(*) as orders from orders where status <> 'DELETED' group by status

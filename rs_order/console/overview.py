@@ -1,0 +1,162 @@
+"""What the overview shows: is it well, and how much is it doing? Pure functions (console.md 4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from rs_order.console.texts import Texts
+from rs_order.contracts.administration import HealthStatus
+from rs_order.domain.states import OrderStatus
+from rs_order.ports import ComponentHealth
+from rs_order.regards.call_watch import ServiceCalls
+from rs_order.store.backlog import Restores, TenantBacklog
+
+LONG: Final = timedelta(minutes=10)
+"""A request that waits for longer is pointed out."""
+_SHOWN: Final = (
+    OrderStatus.PENDING,
+    OrderStatus.RUNNING,
+    OrderStatus.PAUSED,
+    OrderStatus.DONE,
+    OrderStatus.DONE_WITH_WARNING,
+    OrderStatus.FAILED,
+)
+_TONES: Final = {
+    HealthStatus.UP: ("good", "check"),
+    HealthStatus.DOWN: ("bad", "cross"),
+    HealthStatus.OUT_OF_SERVICE: ("wait", "pause"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    name: str
+    state: str
+    tone: str
+    icon: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the platform, as this instance has met it."""
+
+    name: str
+    tone: str
+    icon: str
+    last: datetime | None
+    """Of its last good answer; None: there was none."""
+    failures: int
+    """Within the last hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A row of the table of projects."""
+
+    name: str
+    maintenance: bool
+    orders: Mapping[str, int]
+    restores: str
+    oldest_request: datetime | None
+    oldest_ready: datetime | None
+    letters: int
+    own: bool
+    """True if the visitor is signed in to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to "is it well?"."""
+
+    tone: str
+    icon: str
+    text: str
+
+
+def components_of(health: Mapping[str, ComponentHealth], texts: Texts) -> list[Component]:
+    return [
+        Component(
+            texts(f"component.{name}") if texts.has(f"component.{name}") else name,
+            texts(f"health.{one.status}"),
+            *_TONES.get(one.status, ("wait", "warn")),
+            detail=_detail(one) if one.status is not HealthStatus.UP else "",
+        )
+        for name, one in health.items()
+    ]
+
+
+def _detail(component: ComponentHealth) -> str:
+    """Return the facts of a component that isn't UP, those that say something."""
+    facts = {name: value for name, value in component.details.items() if value}
+    return "; ".join(f"{name}: {_written(value)}" for name, value in facts.items())
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} ({one})" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    return str(value)
+
+
+def services_of(calls: Mapping[str, ServiceCalls]) -> list[Service]:
+    """Return the services that were called, by name. One whose last call failed is pointed out."""
+    return [
+        Service(
+            name,
+            "good" if one.well else "bad",
+            "check" if one.well else "cross",
+            one.last_good,
+            one.failures,
+        )
+        for name, one in sorted(calls.items())
+    ]
+
+
+def verdict_of(
+    health: Mapping[str, ComponentHealth], services: Sequence[Service], letters: int, texts: Texts
+) -> Verdict:
+    """Return the worst that is known, in one sentence."""
+    down = [name for name, one in health.items() if one.status is HealthStatus.DOWN]
+    silent = [one.name for one in services if one.tone == "bad"]
+    if down:
+        names = ", ".join(texts(f"component.{name}") for name in down)
+        return Verdict("bad", "cross", texts("overview.down", names=names))
+    if silent:
+        return Verdict("bad", "warn", texts("overview.silent", names=", ".join(silent)))
+    if letters:
+        text = texts("overview.letters", letters=texts.count("letter", letters))
+        return Verdict("wait", "mail", text)
+    return Verdict("good", "check", texts("overview.well"))
+
+
+def project_of(
+    name: str,
+    texts: Texts,
+    *,
+    maintenance: bool,
+    orders: Mapping[OrderStatus, int],
+    backlog: TenantBacklog,
+    restores: Restores | None,
+    letters: int,
+    own: bool,
+) -> Project:
+    in_flight = restores.in_flight if restores else None
+    return Project(
+        name=name,
+        maintenance=maintenance,
+        orders={status.value: orders.get(status, 0) for status in _SHOWN},
+        restores=texts(
+            "overview.in-flight",
+            files=texts.count("file", in_flight.files),
+            size=texts.size(in_flight.bytes),
+        )
+        if in_flight
+        else "",
+        oldest_request=backlog.request,
+        oldest_ready=backlog.ready,
+        letters=letters,
+        own=own,
+    )

@@ -1,0 +1,100 @@
+"""The first page of operators: one look says whether it is well, and how much it is doing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import Response
+
+from rs_order.console.letter_routes import operator_of
+from rs_order.console.overview import (
+    Project,
+    components_of,
+    project_of,
+    services_of,
+    verdict_of,
+)
+from rs_order.console.visits import Pages, Visit, Visiting
+from rs_order.contracts.platform_names import INSTANCE_ADMIN
+from rs_order.dead_letters.acts import DeadLetterActs
+from rs_order.domain.dead_letters import DeadLetterFilter
+from rs_order.domain.ids import Tenant
+from rs_order.ports import Health, ServedTenants
+from rs_order.regards.call_watch import ServiceCalls
+from rs_order.rest.resources import LIST_DEAD_LETTERS
+from rs_order.store.backlog import Backlog, Restores
+from rs_order.store.order_pages import OrderPages
+from rs_order.store.tenants import Maintenance, MaintenanceState
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewReads:
+    """What the page reads."""
+
+    health: Health
+    calls: Callable[[], Mapping[str, ServiceCalls]]
+    instance: str
+    """The name of this instance."""
+    tenants: ServedTenants
+    maintenance: Maintenance
+    backlog: Backlog
+    pages: OrderPages
+    letters: DeadLetterActs
+
+
+def serve_overview(pages: Pages, reads: OverviewReads) -> None:
+    @pages.page("/overview", LIST_DEAD_LETTERS)
+    async def overview(visit: Visiting) -> Response:
+        texts, health = visit.texts, await reads.health.check()
+        projects = await _projects(visit, reads)
+        services = services_of(reads.calls())
+        everything = visit.caller.role == INSTANCE_ADMIN
+        letters = await reads.letters.count(DeadLetterFilter(), operator_of(visit))
+        relay = health["relay"].details if "relay" in health else {}
+        return visit.page(
+            "overview.html",
+            current="overview",
+            instance=reads.instance,
+            verdict=verdict_of(health, services, letters, texts),
+            components=components_of(health, texts),
+            services=services,
+            letters=letters,
+            letters_text=texts.count("letter", letters),
+            projects=projects,
+            everything=everything,
+            outbox=relay.get("dueRows", 0),
+            outbox_seconds=int(relay.get("oldestSeconds", 0)),
+        )
+
+
+async def _projects(visit: Visit, reads: OverviewReads) -> list[Project]:
+    """Return the projects that the visitor may see: INSTANCE_ADMIN sees all, others their own."""
+    caller = visit.caller
+    served = reads.tenants.names()
+    names = (
+        served if caller.role == INSTANCE_ADMIN else [one for one in served if one == caller.tenant]
+    )
+    restores = {one.tenant: one for one in await reads.backlog.restores()}
+    states = await reads.maintenance.all()
+    return [
+        await _project(visit, reads, name, restores.get(name), states.get(name)) for name in names
+    ]
+
+
+async def _project(
+    visit: Visit,
+    reads: OverviewReads,
+    name: Tenant,
+    restores: Restores | None,
+    maintenance: MaintenanceState | None,
+) -> Project:
+    letters = await reads.letters.count(DeadLetterFilter(tenant=name), operator_of(visit))
+    return project_of(
+        name,
+        visit.texts,
+        maintenance=maintenance is not None and maintenance.active,
+        orders=await reads.pages.by_status(name),
+        backlog=await reads.backlog.of(name),
+        restores=restores,
+        letters=letters,
+        own=name == visit.caller.tenant,
+    )

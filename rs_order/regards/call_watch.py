@@ -1,0 +1,57 @@
+"""Remembers of each service of the platform when it last answered well, and how often it failed lately."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+HOUR_SECONDS: Final = 3600.0
+MOST_KEPT: Final = 10_000
+"""Failures of a service that are kept; more aren't counted."""
+GOOD: Final = frozenset({"ok", "absent", "rejected"})
+"""Outcomes of calls that the service answered as its contract says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCalls:
+    """How the calls of a service went."""
+
+    last_good: datetime | None
+    failures: int
+    """Within the last hour."""
+    well: bool
+    """True if the last call was answered well."""
+
+
+class CallWatch:
+    """The calls of this process, by service."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._good: dict[str, float] = {}
+        self._failed: dict[str, deque[float]] = {}
+        self._last_failure: dict[str, float] = {}
+
+    def note(self, service: str, outcome: str) -> None:
+        """Note the outcome of a call, as the metrics name it."""
+        if outcome in GOOD:
+            self._good[service] = self._now()
+            return
+        self._last_failure[service] = self._now()
+        self._failed.setdefault(service, deque(maxlen=MOST_KEPT)).append(self._now())
+
+    def services(self) -> Mapping[str, ServiceCalls]:
+        """Return the services that were called."""
+        return {name: self._calls(name) for name in sorted(self._good.keys() | self._failed.keys())}
+
+    def _calls(self, service: str) -> ServiceCalls:
+        good, failed = self._good.get(service), self._failed.get(service, deque())
+        while failed and failed[0] <= self._now() - HOUR_SECONDS:
+            failed.popleft()
+        return ServiceCalls(
+            datetime.fromtimestamp(good, UTC) if good is not None else None,
+            len(failed),
+            good is not None and good >= self._last_failure.get(service, 0.0),
+        )

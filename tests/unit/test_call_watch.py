@@ -1,0 +1,32 @@
+"""What is remembered of the calls of other services."""
+
+from datetime import UTC, datetime
+
+from rs_order.regards.call_watch import CallWatch
+from tests.support.clock import ManualClock
+
+
+def test_the_last_good_answer_and_the_failures_of_an_hour_are_known() -> None:
+    clock = ManualClock()
+    watch = CallWatch(clock.monotonic)
+    clock.move(seconds=100)
+    watch.note("rs-storage", "ok")
+    clock.move(seconds=60)
+    watch.note("rs-storage", "unavailable")
+    calls = watch.services()["rs-storage"]
+
+    assert calls.last_good == datetime.fromtimestamp(100, UTC)
+    assert (calls.failures, calls.well) == (1, False)
+    clock.move(hours=1)
+    later = watch.services()["rs-storage"]
+    assert (later.failures, later.well) == (0, False)
+    watch.note("rs-storage", "rejected")
+    assert watch.services()["rs-storage"].well
+
+
+def test_a_service_that_never_answered_is_known() -> None:
+    watch = CallWatch(ManualClock().monotonic)
+    watch.note("rs-dam", "bad-response")
+
+    assert watch.services()["rs-dam"].last_good is None
+    assert not watch.services()["rs-dam"].well
