@@ -269,6 +269,16 @@ class Settings(BaseSettings):
         "http://localhost:9043",
         description="Public address in the links of a project that has no address of its own.",
     )
+    catalog_stac_url: HttpUrl | None = Field(
+        None,
+        description="Public address of the STAC of rs-catalog, which documents about orders link to. Without "
+        "it, they don't, and clients are sent to the one behind the gateway.",
+    )
+    token_url: HttpUrl | None = Field(
+        None,
+        description="Public address where users get tokens for a password, for the configuration of clients. "
+        "Without it, that of rs-authentication behind the gateway.",
+    )
     prefix_path: str = Field(
         "/api/v1",
         description="Prefix of the gateway in links.",
@@ -424,6 +434,11 @@ class Settings(BaseSettings):
         600,
         description="Seconds for which calls to an unavailable service are retried before a request "
         "fails.",
+    )
+    stac_deadline: Positive = Field(
+        20,
+        description="Seconds for which an order of items of STAC waits for the catalog. The gateway gives up "
+        "after 60.",
     )
     storage_reask_minutes: Positive = Field(
         30,

@@ -62,6 +62,9 @@ from rs_order.requests.estimate import Estimator
 from rs_order.requests.retention import PurgeInbox, PurgeInboxStep
 from rs_order.scheduling.restoration import ApplyAvailability, AskAgainStep, AskStorage
 from rs_order.scheduling.schedule import ScheduleSubOrders
+from rs_order.stac.order_items import OrderItems
+from rs_order.store.pool import Pool
+from rs_order.store.stac import StacViews
 from rs_order.tenants.connect import (
     ConnectTenants,
     ConnectTenantStep,
@@ -193,6 +196,18 @@ def quotes(shared: SharedParts, estimator: Estimator) -> Quotes:
     )
     shared.steps.on(MakeQuoteStep, make.handle)
     return Quotes(begin, make)
+
+
+def order_items(shared: SharedParts, pool: Pool) -> OrderItems:
+    return OrderItems(
+        shared.store,
+        StacViews(pool),
+        shared.clients.catalog,
+        shared.datasets,
+        shared.links,
+        clock=shared.clock,
+        catalog_timeout_seconds=shared.settings.stac_deadline,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
+from rs_order.app.features import order_items
 from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
@@ -20,6 +21,7 @@ from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_of_order import archive_of_order_router
 from rs_order.downloads.archive_routes import ArchiveServices, archives_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.list_routes import lists_router
@@ -53,6 +55,11 @@ from rs_order.settings import Settings
 from rs_order.shares.limits import ManageLimits
 from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
+from rs_order.stac.eodag_provider import EodagServices, eodag_router
+from rs_order.stac.item_routes import items_router
+from rs_order.stac.order_routes import item_orders_router
+from rs_order.stac.routes import stac_router
+from rs_order.stac.services import StacServices
 from rs_order.store.archives import Archives
 from rs_order.store.audit import Audit
 from rs_order.store.backlog import Backlog
@@ -63,6 +70,7 @@ from rs_order.store.holds import HoldViews
 from rs_order.store.order_pages import OrderPages
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
+from rs_order.store.stac import StacViews
 from rs_order.store.subscriptions import SubscriptionViews
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.tenants.data_source import data_source_router
@@ -96,6 +104,7 @@ class RestServices:
     console: ConsoleServices
     dead_letters: DeadLetterServices
     downloads: DownloadServices
+    eodag: EodagServices
     events: EventServices
     files: FileListServices
     health: Health
@@ -105,6 +114,7 @@ class RestServices:
     orders: OrderServices
     quotes: QuoteServices
     shares: ManageShares
+    stac: StacServices
     subscriptions: SubscriptionServices
     tenants: TenantServices
     settings: RestSettings
@@ -153,6 +163,11 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         file_lists_router(access, services.files),
         zips_router(access, downloads),
         archives_router(access, services.archives),
+        archive_of_order_router(access, services.archives),
+        stac_router(access, services.stac),
+        items_router(access, services.stac),
+        item_orders_router(access, services.stac),
+        eodag_router(access, services.eodag),
         file_downloads_router(access, downloads),
     ]
 
@@ -182,11 +197,13 @@ def absent_services(**given: Any) -> RestServices:
         "console": _absent_console(),
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
+        "eodag": _absent(EodagServices),
         "events": _absent(EventServices),
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
         "quotes": _absent(QuoteServices),
+        "stac": _absent(StacServices),
         "subscriptions": _absent(SubscriptionServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
@@ -243,6 +260,9 @@ def rest_services(
         console=_console_services(application, pool, tokens, health),
         dead_letters=application.dead_letters,
         downloads=downloads,
+        eodag=EodagServices(
+            shared.store, shared.settings.catalog_stac_url, shared.settings.token_url
+        ),
         events=EventServices(shared.events.log, shared.events.feed, OpenStreams()),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
@@ -260,6 +280,14 @@ def rest_services(
         ),
         quotes=_quote_services(application, keyed),
         shares=application.shares,
+        stac=StacServices(
+            order_items(shared, pool),
+            StacViews(pool),
+            shared.waiting,
+            shared.order_tokens,
+            keyed,
+            shared.settings.catalog_stac_url,
+        ),
         subscriptions=SubscriptionServices(
             ManageSubscriptions(shared.store, shared.clock),
             SubscriptionViews(pool),

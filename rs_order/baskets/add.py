@@ -5,10 +5,11 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from functools import partial
 
 from rs_order.baskets.changes import BasketChanges, ProcessLimits, catalog_errors
-from rs_order.baskets.product_ids import read_ids, searches_of
+from rs_order.baskets.product_ids import read_ids
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.core.catalog_datasets import CatalogDatasets, call_concurrently
 from rs_order.core.errors import EmptySelection, InvalidInput, TooManyItems
+from rs_order.core.product_searches import searches_of
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
 from rs_order.domain.selection import (

@@ -1,17 +1,13 @@
-"""Reads the product ids of an uploaded file, and makes searches of them (domain.md 3.4)."""
+"""Reads the product ids of an uploaded file (domain.md 3.4)."""
 
 from codecs import getincrementaldecoder
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from datetime import datetime
 from io import IncrementalNewlineDecoder
 from typing import Final
 
 from rs_order.core.errors import TooManyLines, UnreadableUpload
-from rs_order.domain.selection import SelectionRequest
 
-GROUP: Final = 100
-"""The most ids in one search. Each search becomes one dated selection."""
 MAX_ID: Final = 255
 """The most characters of a provider id (domain.md 1.2). A longer line names no product."""
 _KEPT: Final = 4 * MAX_ID
@@ -32,22 +28,6 @@ async def read_ids(pieces: AsyncIterable[bytes], most_lines: int) -> list[str]:
         lines.feed(piece)
     lines.end()
     return list(lines.ids)
-
-
-def searches_of(ids: Sequence[str], at: datetime) -> list[SelectionRequest]:
-    """Return searches for the last versions of the products, each with a group of ids."""
-    groups = (ids[start : start + GROUP] for start in range(0, len(ids), GROUP))
-    return [SelectionRequest.of_query(_query(group), at) for group in groups]
-
-
-def _query(ids: Sequence[str]) -> str:
-    return f"last=true AND providerId=({' OR '.join(_quoted(id_) for id_ in ids)})"
-
-
-def _quoted(id_: str) -> str:
-    """Return an id as a quoted term of Lucene, whatever characters it has."""
-    escaped = id_.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 class _Lines:

@@ -33,8 +33,8 @@ class SettingDto(WireModel):
 
     name: str = Field(examples=["app_sub_order_duration"])
     description: str = Field(examples=["Sub order duration for applicative orders (in hours)"])
-    default_value: Long | UserOrderParameters = Field(alias="defaultValue", examples=[2])
-    value: Long | UserOrderParameters = Field(examples=[3])
+    default_value: Long | str | UserOrderParameters = Field(alias="defaultValue", examples=[2])
+    value: Long | str | UserOrderParameters = Field(examples=[3])
 
     @classmethod
     def of(cls, setting: Setting) -> "SettingDto":
@@ -47,7 +47,7 @@ class SettingDto(WireModel):
 
 
 def _value_of(value: SettingValue) -> Any:
-    return value if isinstance(value, int) else UserOrderParameters.model_validate(value)
+    return value if isinstance(value, int | str) else UserOrderParameters.model_validate(value)
 
 
 class SettingChange(WireModel):
@@ -55,7 +55,7 @@ class SettingChange(WireModel):
 
     value: Any = Field(
         None,
-        description="Hours, or hours by name, as the setting needs. Texts are converted.",
+        description="Hours, hours by name, or a text, as the setting needs. Texts become hours.",
         examples=[3, "3", {"subOrderDuration": 240, "delayBeforeEmailNotification": 72}],
     )
 

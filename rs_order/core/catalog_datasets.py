@@ -1,11 +1,14 @@
 """Labels and totals of the datasets in which searches find products, read from the catalog."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from cachetools import TTLCache
 
+from rs_order.domain.files import FileFilter
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
 from rs_order.domain.selection import (
@@ -67,6 +70,38 @@ class CatalogDatasets:
         if len(grown.searches) == 1:
             return grown.counted(found[0][1])
         return grown.counted(await self.union(caller, grown.urn, grown.requests))
+
+    async def selections(
+        self,
+        caller: Caller,
+        found: Sequence[tuple[SelectionRequest, Summary]],
+        wanted: FileFilter | None,
+    ) -> tuple[DatasetSelection, ...]:
+        """Return the selections of all datasets in which searches find files.
+
+        Args:
+            caller: the user whose rights limit the searches.
+            found: the searches, each with what it finds.
+            wanted: the filter of every selection.
+        """
+        by_dataset: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
+        for search, summary in found:
+            for dataset in summary.touched_by(search):
+                by_dataset[dataset.urn].append((search.within(dataset.urn), dataset))
+        return tuple(
+            [await self._selection(caller, urn, parts, wanted) for urn, parts in by_dataset.items()]
+        )
+
+    async def _selection(
+        self,
+        caller: Caller,
+        urn: Urn,
+        parts: Sequence[tuple[SelectionRequest, DatasetSummary]],
+        wanted: FileFilter | None,
+    ) -> DatasetSelection:
+        begun = DatasetSelection.empty(urn, await self.label(caller, urn))
+        found = await self.with_searches(caller, begun, parts)
+        return replace(found, file_filter=wanted)
 
     async def label(self, caller: Caller, urn: Urn) -> str:
         """Return the label of a dataset, or its URN if the catalog has no label (W36)."""

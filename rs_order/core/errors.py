@@ -28,6 +28,7 @@ UseCaseRejected
 ├── QuoteRejected          a quote can't be made, or can't be ordered
 │   ├── TooManyQuotes      a user or a tenant has too many
 │   └── QuoteChanged       its selection has changed
+├── ItemsRejected          items of STAC can't be ordered
 ├── TooManySubscriptions   a user or a tenant has too many
 ├── ActionRejected         the order's status, or the caller's role, doesn't allow the action
 └── DeadLetterRejected     a dead letter can't be replayed or discarded
@@ -234,6 +235,14 @@ class QuoteChanged(QuoteRejected):
             f"({now.bytes} bytes). Quote again.",
             code="quote-changed",
         )
+
+
+class ItemsRejected(UseCaseRejected):
+    """Items of STAC can't be ordered; the code of the instance says why. Nothing was ordered."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class TooManySubscriptions(UseCaseRejected):

@@ -33,9 +33,12 @@ class Selection:
     sub_orders: Sequence[SubOrderId] | None = None
     files: Sequence[DataFileId] | None = None
     """If neither is given, it is made of all."""
+    delivered: bool = False
+    """Also those of all files that were delivered before."""
 
 
 ALL_FILES: Final = Selection()
+WHOLE_ORDER: Final = Selection(delivered=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class OrderDoor(StrEnum):
 
     BASKET = "basket"
     APPLY = "apply"
+    STAC = "stac"
     RESTART = "restart"
     AMQP = "amqp"
 

@@ -7,14 +7,18 @@ from typing import Any, Final
 
 from rs_order.domain.errors import SettingRejectedError
 
-SettingValue = int | Mapping[str, int]
-"""Hours, or hours by name."""
+SettingValue = int | str | Mapping[str, int]
+"""Hours, a text, or hours by name."""
 
 USER_ORDERS: Final = "user_order_parameters"
 APP_SUB_ORDER: Final = "app_sub_order_duration"
 EXPIRATION: Final = "expiration_max_duration_in_hours"
+EODAG_CLIENT: Final = "eodag_client_basic"
 SUB_ORDER_DURATION: Final = "subOrderDuration"
 NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
+
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]+={0,2})?")
+_LONGEST_CLIENT: Final = 1000
 
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
 
@@ -48,6 +52,10 @@ class SettingDefinition:
         return converted
 
     def _converted(self, value: object) -> SettingValue:
+        if isinstance(self.default, str):
+            if not isinstance(value, str):
+                raise SettingRejectedError(self.name, f"{self.name} must be a text.")
+            return value.strip()
         if not isinstance(self.default, Mapping):
             return self._hours(self.name, value)
         if not isinstance(value, Mapping):
@@ -111,6 +119,14 @@ DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
             allows=lambda value: value > 0,
             rule="parameter [expiration max duration] must be a valid positive number.",
         ),
+        SettingDefinition(
+            name=EODAG_CLIENT,
+            description="Client of rs-authentication for eodag: user:password in Base64; empty: none",
+            java_class="java.lang.String",
+            default="",
+            allows=lambda value: len(value) <= _LONGEST_CLIENT and bool(_BASE64.fullmatch(value)),
+            rule="parameter [eodag client basic] must be Base64 of at most 1000 characters.",
+        ),
     )
 }
 """Every setting by its name; REST, store and export follow this table."""
@@ -142,7 +158,7 @@ def settings_of(stored: Mapping[str, object]) -> list[Setting]:
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """The values of a tenant's settings, in hours."""
+    """The values of a tenant's settings; durations are in hours."""
 
     user_sub_order_hours: int
     """``user_order_parameters.subOrderDuration``: how long storage keeps files of a user's order."""
@@ -152,6 +168,8 @@ class TenantSettings:
     """``app_sub_order_duration``: the same for automatic orders; 0 stands for the tenant's maximum."""
     expiration_max_hours: int
     """``expiration_max_duration_in_hours``."""
+    eodag_client_basic: str
+    """``eodag_client_basic``: what clients of users send to get a token, as in ``Authorization: Basic``."""
 
     @classmethod
     def of(cls, stored: Mapping[str, object]) -> "TenantSettings":
@@ -168,4 +186,5 @@ class TenantSettings:
             user_notification_delay_hours=values[USER_ORDERS][NOTIFICATION_DELAY],
             app_sub_order_hours=values[APP_SUB_ORDER] or values[EXPIRATION],
             expiration_max_hours=values[EXPIRATION],
+            eodag_client_basic=values[EODAG_CLIENT],
         )

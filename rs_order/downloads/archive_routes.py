@@ -23,7 +23,7 @@ from rs_order.domain.archives import (
     Selection,
 )
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import DataFileId, OrderId, SubOrderId
+from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_plan import CannotBeArchived
@@ -43,6 +43,7 @@ from rs_order.ports import (
     FetchResult,
     InvalidOrderToken,
     OrderToDownload,
+    OrderToken,
     OrderTokens,
     OrderTokensUnset,
     TokenHolder,
@@ -147,7 +148,7 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         wanted: ArchiveRequestDto,
     ) -> Response:
         """Make an archive of the files that are available now. It can be downloaded in parts."""
-        order = await _order(request, access, services, caller, OrderId(order_id))
+        order = await readable_order(request, access, services, caller, OrderId(order_id))
         try:
             made = await services.make.make(
                 caller.tenant, order.id, ArchiveFormat(wanted.format), _selection(wanted)
@@ -176,7 +177,7 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
         """The archives of an order, the newest first."""
-        order = await _order(request, access, services, caller, OrderId(order_id))
+        order = await readable_order(request, access, services, caller, OrderId(order_id))
         found = await services.archives.of_order(caller.tenant, order.id, MOST_LISTED)
         body = ArchiveListDto(
             archives=[_described(request, services, caller, order, one) for one in found]
@@ -198,7 +199,7 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
         name: NameInPath,  # noqa: ARG001 - a decoration of the address
     ) -> Response:
         """Return an archive, or a part of it. Its bytes never change."""
-        order = await _order(request, access, services, caller, OrderId(order_id))
+        order = await readable_order(request, access, services, caller, OrderId(order_id))
         _refuse_ended(order)
         archive = await _archive(services, caller, archive_id)
         if archive.order_id != order_id:
@@ -218,13 +219,7 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
         order_token: OrderTokenInQuery,
     ) -> Response:
         """Return an archive, or a part of it, to the bearer of its order's token."""
-        try:
-            token = services.order_tokens.verify(caller.tenant, order_token)
-        except InvalidOrderToken as error:
-            facts_of(request.scope)["rejected"] = str(error)
-            raise Problem(
-                ProblemCode.INVALID_ORDER_TOKEN, "The order token isn't valid."
-            ) from error
+        token = verified_token(request, services, caller, order_token)
         _refuse_ended(await services.orders.order(caller.tenant, token.order_id))
         archive = await _archive(services, caller, archive_id)
         if (token.order_id, token.subject) != (archive.order_id, archive.owner):
@@ -232,9 +227,29 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
         return _bytes(request, services, caller, archive, archive.owner)
 
 
-async def _order(
+def verified_token(
+    request: Request, services: ArchiveServices, caller: Caller, order_token: str
+) -> OrderToken:
+    """Return the content of an order token of the caller's project.
+
+    Raises:
+        Problem: it isn't valid; the log has the reason.
+    """
+    try:
+        return services.order_tokens.verify(caller.tenant, order_token)
+    except InvalidOrderToken as error:
+        facts_of(request.scope)["rejected"] = str(error)
+        raise Problem(ProblemCode.INVALID_ORDER_TOKEN, "The order token isn't valid.") from error
+
+
+async def readable_order(
     request: Request, access: Access, services: ArchiveServices, caller: Caller, order_id: OrderId
 ) -> OrderToDownload:
+    """Return an order whose archives the caller may have.
+
+    Raises:
+        Problem: there is no such order, or it is another user's.
+    """
     facts_of(request.scope)["order"] = order_id
     order = await services.orders.order(caller.tenant, order_id)
     if order is None:
@@ -401,8 +416,17 @@ def _public_href(
     except OrderTokensUnset:
         return None
     path = expand(DOWNLOAD_PUBLIC_ARCHIVE.template, variables)
-    return f"{base}{path}?orderToken={quote(token, safe='')}&scope={caller.tenant}"
+    return f"{base}{path}?{token_parameters(caller.tenant, token)}"
+
+
+def token_parameters(tenant: Tenant, order_token: str) -> str:
+    """Return the query of an address that the token opens."""
+    return f"orderToken={quote(order_token, safe='')}&scope={tenant}"
+
+
+def archive_name(order_id: OrderId, archive_format: ArchiveFormat) -> str:
+    return f"order_{order_id}.{archive_format}"
 
 
 def _name_of(archive: Archive) -> str:
-    return f"order_{archive.order_id}.{archive.format}"
+    return archive_name(archive.order_id, archive.format)

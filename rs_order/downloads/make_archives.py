@@ -48,6 +48,8 @@ class MakeArchives:
     ) -> ArchiveId:
         """Make an archive of the files that are available now, and return its id.
 
+        Of a whole order, it has also those that were delivered before.
+
         If there is one with exactly these files, it is returned: a download of it goes on where it was. Its
         notice names the files that had failed when it was made.
 
@@ -56,7 +58,8 @@ class MakeArchives:
             CannotBeArchived: there are too many, or the size or checksum of one isn't known.
         """
         now = self._clock.now()
-        names = EntryNames(await self._downloads.repeated_names(tenant, order_id))
+        having = self._archives if selection.delivered else self._downloads
+        names = EntryNames(await having.repeated_names(tenant, order_id))
         plan = ArchivePlan(LAYOUTS[kind](now), names)
         async for files in self._available(tenant, order_id, selection):
             plan.add(files)

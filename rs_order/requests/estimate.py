@@ -1,18 +1,16 @@
 """Estimates a request: turns its queries into dataset selections, or rejects it."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseStatus
 from rs_order.core.catalog_datasets import MAX_CONCURRENT_CALLS, CatalogDatasets, call_concurrently
 from rs_order.core.links import Links
 from rs_order.core.responses import Rejection
-from rs_order.domain.files import FileFilter
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Tenant, Urn
-from rs_order.domain.selection import DatasetSelection, DatasetSummary, SelectionRequest
+from rs_order.domain.ids import Tenant
+from rs_order.domain.selection import DatasetSelection, SelectionRequest, Summary
 from rs_order.ports import Clock, RemoteRejection, User, Users
 from rs_order.requests.accept import file_filter, unknown_user
 
@@ -86,30 +84,14 @@ class Estimator:
         """Return the dataset selections of all queries; None if one of them finds no file."""
         at = self._clock.now()
         searches = [SelectionRequest.of_query(query, at) for query in request.queries or ()]
-        found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
+        found: list[tuple[SelectionRequest, Summary]] = []
         for start in range(0, len(searches), MAX_CONCURRENT_CALLS):
             some = searches[start : start + MAX_CONCURRENT_CALLS]
             summaries = await call_concurrently(partial(self._datasets.found, caller), some)
-            for search, summary in zip(some, summaries, strict=True):
-                if not summary.files:
-                    return None
-                for dataset in summary.touched_by(search):
-                    found[dataset.urn].append((search.within(dataset.urn), dataset))
-        wanted = file_filter(request)
-        return tuple(
-            [await self._dataset(caller, urn, parts, wanted) for urn, parts in found.items()]
-        )
-
-    async def _dataset(
-        self,
-        caller: Caller,
-        urn: Urn,
-        parts: Sequence[tuple[SelectionRequest, DatasetSummary]],
-        wanted: FileFilter | None,
-    ) -> DatasetSelection:
-        begun = DatasetSelection.empty(urn, await self._datasets.label(caller, urn))
-        found = await self._datasets.with_searches(caller, begun, parts)
-        return replace(found, file_filter=wanted)
+            if not all(summary.files for summary in summaries):
+                return None
+            found += zip(some, summaries, strict=True)
+        return await self._datasets.selections(caller, found, file_filter(request))
 
 
 def _within_limit(

@@ -40,6 +40,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
     errors.QuoteRejected: 409,
+    errors.ItemsRejected: 422,
     errors.TooManySubscriptions: 409,
     errors.ActionRejected: 401,
     errors.DeadLetterRejected: 409,

@@ -60,6 +60,7 @@ _TAGS: Final = {
     "holds": "Hold a project, a user or an order, so that storage is asked for nothing new of it.",
     "quotes": "Learn what an order would be, without ordering anything.",
     "events": "Hear what happens to orders, in the order in which it happened.",
+    "stac": "Order products by their ids, and follow orders as collections of STAC.",
     "problems": "Explain the codes of failures.",
     "shares": "See who starts next, and how projects and users share the capacity.",
     "security": "List the resources that roles can be given.",

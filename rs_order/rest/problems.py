@@ -56,6 +56,8 @@ class ProblemCode(StrEnum):
     QUOTE_NOT_READY = "quote-not-ready"
     QUOTE_FAILED = "quote-failed"
     NOTHING_TO_ORDER = "nothing-to-order"
+    TOO_MANY_ITEMS = "too-many-items"
+    UNKNOWN_ITEM = "unknown-item"
     POSITION_GONE = "position-gone"
     UNKNOWN_SUBSCRIPTION = "unknown-subscription"
     TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
@@ -177,8 +179,8 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
     ProblemCode.NOT_SUPPORTED: ProblemType(
         422,
         "Not supported",
-        "The body has a member that this endpoint can't use. The member `member` names it.",
-        "Send queries, or the basket.",
+        "The request has a member that this endpoint can't use. The member `member` names it.",
+        "Leave the member out. A quote is of queries or the basket; a catalog searches by place and time.",
     ),
     ProblemCode.SEARCH_REJECTED: ProblemType(
         422,
@@ -233,7 +235,16 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         422,
         "Nothing to order",
         "No file that you may order was found.",
-        "Change the queries, or ask for the rights to the files.",
+        "Check the queries or the ids, and the data types; or ask for the rights to the files.",
+    ),
+    ProblemCode.TOO_MANY_ITEMS: ProblemType(
+        422, "Too many items", "An order has at most 1000 items.", "Make several orders."
+    ),
+    ProblemCode.UNKNOWN_ITEM: ProblemType(
+        404,
+        "Unknown item",
+        "The order has no product with this id, or its files are deleted, or not known yet.",
+        "List the items of the order.",
     ),
     ProblemCode.MAINTENANCE: ProblemType(
         515,

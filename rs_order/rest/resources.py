@@ -512,6 +512,74 @@ DOWNLOAD_PUBLIC_ARCHIVE: Final = Resource(
     "Download an archive of the order that an order token names",
 )
 
+GET_ARCHIVE_OF_ORDER: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/archive.{format}",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "Go to the archive of an order, which is made if there is none",
+)
+GET_PUBLIC_ARCHIVE_OF_ORDER: Final = Resource(
+    "GET",
+    "/orders/public/archive.{format}",
+    PUBLIC,
+    _ARCHIVES,
+    "Go to the archive of the order that an order token names",
+)
+
+_STAC: Final = "StacController"
+GET_STAC: Final = Resource(
+    "GET", "/stac", REGISTERED_USER, _STAC, "Get the landing page of orders in STAC"
+)
+GET_STAC_CONFORMANCE: Final = Resource(
+    "GET",
+    "/stac/conformance",
+    PUBLIC,
+    _STAC,
+    "List what the API of STAC conforms to",
+    of_tenant=False,
+)
+LIST_COLLECTIONS: Final = Resource(
+    "GET", "/stac/collections", REGISTERED_USER, _STAC, "List the user's own orders as collections"
+)
+GET_COLLECTION: Final = Resource(
+    "GET",
+    "/stac/collections/order-{orderId}",
+    REGISTERED_USER,
+    _STAC,
+    "Get an order, with its status, as a collection",
+)
+LIST_ITEMS: Final = Resource(
+    "GET",
+    "/stac/collections/order-{orderId}/items",
+    REGISTERED_USER,
+    _STAC,
+    "List the products of an order as items",
+)
+GET_ITEM: Final = Resource(
+    "GET",
+    "/stac/collections/order-{orderId}/items/{itemId}",
+    REGISTERED_USER,
+    _STAC,
+    "Get a product of an order as an item",
+)
+LIST_FOUND_ITEMS: Final = Resource(
+    "GET", "/stac/search", REGISTERED_USER, _STAC, "Search the products of the user's own orders"
+)
+SEARCH_ITEMS: Final = Resource(
+    "POST",
+    "/stac/search",
+    REGISTERED_USER,
+    _STAC,
+    "Search the products of the user's own orders, with the conditions in the body",
+)
+GET_EODAG_PROVIDER: Final = Resource(
+    "GET", "/stac/eodag.yml", REGISTERED_USER, _STAC, "Get the configuration of eodag"
+)
+ORDER_ITEMS: Final = Resource(
+    "POST", "/stac/orders", REGISTERED_USER, _STAC, "Order products by their ids"
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

@@ -111,8 +111,12 @@ class Sandbox:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Base URLs of the services by the names of rs-order's settings, such as ``CATALOG_URL``."""
-        return {name: f"{self.url}/{service}" for name, service in VARIABLES.items()}
+        """URLs of the services by the names of rs-order's settings, such as ``CATALOG_URL``."""
+        return {
+            **{name: f"{self.url}/{service}" for name, service in VARIABLES.items()},
+            "CATALOG_STAC_URL": f"{self.url}/{Service.CATALOG}/stac",
+            "TOKEN_URL": f"{self.url}/{Service.AUTHENTICATION}/oauth/token",
+        }
 
     def token(
         self, email: str = "jane@example.org", role: str = "REGISTERED_USER", tenant: str = "demo"

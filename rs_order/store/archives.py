@@ -142,11 +142,19 @@ class Archives:
         after: DataFileId,
         limit: int,
     ) -> Sequence[FileToDownload]:
-        """Return the next AVAILABLE files of a selection by ascending id."""
-        rows = await self._fetch(
-            tenant, "available", order_id, after, limit, selection.sub_orders, selection.files
-        )
+        """Return the next AVAILABLE files of a selection by ascending id, or also those delivered before."""
+        if selection.delivered:
+            rows = await self._fetch(tenant, "delivered", order_id, after, limit)
+        else:
+            rows = await self._fetch(
+                tenant, "available", order_id, after, limit, selection.sub_orders, selection.files
+            )
         return [file_of(row) for row in rows]
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        """Return the names that more than one file has of those that are available or were delivered."""
+        rows = await self._fetch(tenant, "repeated_names", order_id)
+        return frozenset(row["name"] for row in rows)
 
     async def failed(
         self,

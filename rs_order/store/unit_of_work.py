@@ -48,6 +48,7 @@ from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
 from rs_order.store.shares import Shares
+from rs_order.store.stac import ItemOrders
 from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
 from rs_order.store.subscriptions import Subscriptions
 from rs_order.store.tenant_reads import read_rows
@@ -98,6 +99,7 @@ class UnitOfWork:
         self.quotes = Quotes(connection, tenant)
         self.subscriptions = Subscriptions(connection, tenant)
         self.keyed_requests = KeyedRequests(connection)
+        self.item_orders = ItemOrders(connection, tenant)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)

@@ -21,6 +21,7 @@ _QUOTES = "for users: what an order would be (docs/topics/quotes.md)"
 _ARCHIVES = "for users: downloads that resume (docs/topics/downloads.md)"
 _EVENTS = "for users and services: what happens to orders (docs/topics/events.md)"
 _LISTS = "for users: lists for download tools (docs/topics/downloads.md)"
+_STAC = "for users: orders in STAC (docs/topics/stac.md)"
 _HOLDS = "for operators; holds, shares and limits are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
@@ -60,6 +61,19 @@ ADDED: Mapping[str, str] = {
     "GET /user/orders/{orderId}/archives": _ARCHIVES,
     "GET /user/orders/{orderId}/archives/{archiveId}/{name}": _ARCHIVES,
     "GET /orders/public/archives/{archiveId}/{name}": _ARCHIVES,
+    "GET /user/orders/{orderId}/archive.{format}": _ARCHIVES,
+    "GET /orders/public/archive.{format}": _ARCHIVES,
+    "GET /stac": _STAC,
+    "GET /stac/conformance": _STAC,
+    "GET /stac/collections": _STAC,
+    "GET /stac/collections/order-{orderId}": _STAC,
+    "HEAD /stac/collections/order-{orderId}": _STAC,
+    "GET /stac/collections/order-{orderId}/items": _STAC,
+    "GET /stac/collections/order-{orderId}/items/{itemId}": _STAC,
+    "GET /stac/search": _STAC,
+    "POST /stac/search": _STAC,
+    "POST /stac/orders": _STAC,
+    "GET /stac/eodag.yml": _STAC,
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "POST /holds/preview": _HOLDS,
     "GET /queue": _HOLDS,

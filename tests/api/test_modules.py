@@ -181,6 +181,7 @@ async def test_reset_before_import(admin: httpx.AsyncClient, reset: bool | str, 
     assert await values(admin) | {"user_order_parameters": {}} == {
         APP: 6,
         EXPIRATION: kept,
+        "eodag_client_basic": "",
         "user_order_parameters": {},
     }
 

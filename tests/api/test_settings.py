@@ -13,6 +13,7 @@ DEFAULTS = {
     "user_order_parameters": {"subOrderDuration": 240, "delayBeforeEmailNotification": 72},
     "app_sub_order_duration": 2,
     "expiration_max_duration_in_hours": 168,
+    "eodag_client_basic": "",
 }
 APP = "app_sub_order_duration"
 USER = "user_order_parameters"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_order.baskets.product_ids import MAX_ID, read_ids, searches_of
+from rs_order.baskets.product_ids import MAX_ID, read_ids
 from rs_order.core.errors import TooManyLines, UnreadableUpload
+from rs_order.core.product_searches import searches_of
 
 
 async def read(text: str | bytes, most: int = 1000, piece: int = 3) -> list[str]:

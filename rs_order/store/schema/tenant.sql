@@ -269,6 +269,8 @@ create index data_file_of_sub_order on data_file (sub_order_id);
 create index data_file_of_task on data_file (dataset_task_id, id);
 create index data_file_of_order on data_file (order_id, id);
 create index data_file_to_download on data_file (order_id, id) where state = 'AVAILABLE';
+-- The products of an order, in an order that has no meaning. The hash is a tenth of the URN.
+create index data_file_of_product on data_file (order_id, hashtextextended(product_urn, 0));
 create index data_file_in_error on data_file (order_id, dataset_task_id, id)
     where state in ('ERROR', 'DOWNLOAD_ERROR', 'PROCESSING_ERROR');
 -- Files that a storage event can still change.
@@ -549,6 +551,16 @@ create table keyed_request (
     )
 );
 create index keyed_request_age on keyed_request (created_at);
+
+-- Orders of items of STAC: what was ordered, so that the same again finds the order.
+create table stac_order (
+    order_id bigint primary key references orders on delete cascade,
+    owner varchar(128) not null,
+    fingerprint bytea not null,                   -- SHA-256 of items, data types and pattern
+    request jsonb not null,                       -- as it can be sent again
+    unknown_items text[] not null                 -- the first that the catalog doesn't know
+);
+create index stac_order_fingerprint on stac_order (owner, fingerprint);
 
 -- Work that is repeated, such as the purge of the inbox. The number makes a repeated message do nothing.
 create table periodic_run (

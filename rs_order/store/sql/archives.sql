@@ -34,6 +34,21 @@ where order_id = $1 and state = 'AVAILABLE' and id > $2
 order by id
 limit $3
 
+-- name: delivered
+-- The next files to put into an archive that has also those delivered before. $1 order, $2 after this id, $3 limit.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, crc32,
+       sha256, verified_at
+from data_file
+where order_id = $1 and id > $2 and state in ('AVAILABLE', 'DOWNLOADED')
+order by id
+limit $3
+
+-- name: repeated_names
+-- The names that more than one of these files has. $1 order.
+select name from data_file
+where order_id = $1 and state in ('AVAILABLE', 'DOWNLOADED')
+group by name having count(*) > 1
+
 -- name: failed
 -- The next files that failed. $1 order, $2 after this id, $3 limit, $4 sub-orders, $5 files; if neither is given, all.
 select id, name, reason_code, reason

@@ -1,0 +1,1 @@
+"""The STAC face: orders as collections, their products as items, and orders of items (faces.md 2)."""
