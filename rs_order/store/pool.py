@@ -178,6 +178,7 @@ async def transaction(
     *,
     readonly: bool = False,
     longest_idle_ms: int = LONGEST_IDLE_MS,
+    generic_plans: bool = False,
     first: Sequence[str] = (),
     last: Sequence[str] = (),
 ) -> AsyncIterator[Connection]:
@@ -190,6 +191,8 @@ async def transaction(
         tenant: the tenant whose schema is the search path (architecture.md 3).
         readonly: begin a transaction that can't write.
         longest_idle_ms: the longest time between two statements.
+        generic_plans: plan a prepared statement once, whatever its parameters (decision 0059). Statements
+            with optional conditions shouldn't run so.
         first: statements to send in one message with the begin. They have no parameters, and no result.
         last: the same with the commit, as it is then; the block may still add to it.
 
@@ -200,12 +203,14 @@ async def transaction(
         _acquired(pool, tenant) as connection,
         _rolled_back_after_errors(pool, connection),
     ):
-        limits = (
+        settings = (
             {}
             if connection.is_direct and longest_idle_ms == LONGEST_IDLE_MS
             else _limits(longest_idle_ms)
         )
-        await connection.execute("; ".join([*_begin(tenant, readonly, limits), *first]))
+        if generic_plans and connection.is_direct:  # otherwise no prepared statement is used twice
+            settings["plan_cache_mode"] = "force_generic_plan"
+        await connection.execute("; ".join([*_begin(tenant, readonly, settings), *first]))
         yield connection
         await connection.execute("; ".join([*last, "commit"]))
 
@@ -231,7 +236,7 @@ async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIte
             yield connection
             return
         await connection.execute(
-            "; ".join(_begin(None, readonly=False, limits=_limits(LONGEST_IDLE_MS)))
+            "; ".join(_begin(None, readonly=False, settings=_limits(LONGEST_IDLE_MS)))
         )
         yield connection
         await connection.execute("commit")
@@ -264,11 +269,11 @@ def _limits(longest_idle_ms: int) -> dict[str, str]:
     }
 
 
-def _begin(tenant: Tenant | None, readonly: bool, limits: Mapping[str, str]) -> list[str]:
+def _begin(tenant: Tenant | None, readonly: bool, settings: Mapping[str, str]) -> list[str]:
     """Return the statements that begin a transaction; the server receives them as one message."""
     begin = [
         f"begin {'read only' if readonly else ''}",
-        *(f"set local {name} = {value}" for name, value in limits.items()),
+        *(f"set local {name} = {value}" for name, value in settings.items()),
     ]
     return begin if tenant is None else [*begin, f"set local search_path = {tenant_schema(tenant)}"]
 

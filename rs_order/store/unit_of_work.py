@@ -177,6 +177,7 @@ class Store:
                 self._pool,
                 tenant,
                 longest_idle_ms=self._longest_idle_ms,
+                generic_plans=True,
                 first=[] if schedules is None else [lock_of_owner(tenant, schedules)],
             ) as connection:
                 unit = UnitOfWork(connection, tenant, self._copied, self._leases)

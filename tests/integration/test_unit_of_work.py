@@ -10,10 +10,11 @@ from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.demo.servers.database_and_broker import Database
 from rs_order.domain.events import OrderDoor
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import Checksum, OrderId
 from rs_order.store.completions import NewDatasetTask
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform
+from rs_order.store.orders import SQL as ORDERS
 from rs_order.store.orders import NewOrder
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool, open_pool, transaction
@@ -25,6 +26,7 @@ from tests.integration.conftest import TENANT
 from tests.support.clock import NOW
 from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows, in_tenant
+from tests.support.stores import MigratedDatabases
 
 A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
 
@@ -149,6 +151,23 @@ async def test_a_deadlock_is_a_conflict(store: Store, rows: TenantRows) -> None:
     results = await asyncio.gather(lock(first, second), lock(second, first), return_exceptions=True)
 
     assert [type(result) for result in results if result is not None] == [StoreConflict]
+
+
+async def test_a_statement_is_planned_once(migrated_databases: MigratedDatabases) -> None:
+    """Whatever its parameters: for a few of them the server would plan again each time."""
+    async with migrated_databases.pool(TENANT, size=1) as (pool, _):
+        store = Store(pool, lambda _: None)
+        for number in range(10):
+            async with store.unit_of_work(TENANT) as uow:
+                await uow.orders.lock_awaiting([Checksum(f"checksum {number}")])
+        plans = await pool.fetch(
+            "select generic_plans, custom_plans from pg_prepared_statements where statement = $1",
+            ORDERS["awaiting"],
+        )
+        mode = await pool.fetchval("show plan_cache_mode")
+
+    assert [tuple(row) for row in plans] == [(10, 0)]
+    assert mode == "auto", "searches need plans for their parameters"
 
 
 async def test_a_defect_is_no_conflict(store: Store) -> None:
