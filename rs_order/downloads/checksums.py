@@ -100,7 +100,7 @@ def why_unverifiable(file: FileToDownload) -> str | None:
     return f"{file.checksum_algorithm} checksums like this one can't be checked"
 
 
-HASHED_AT_ONCE: Final = 256 * 1024
+HASHED_AT_ONCE: Final = 1024 * 1024
 """Bytes that are hashed together. With fewer, the change of the thread would take longer than the hashes."""
 _HASHED_HERE: Final = 32 * 1024
 """Bytes at the end of a file for which the change isn't worth its while."""
@@ -117,7 +117,7 @@ class ConcurrentHashes:
         self._running: asyncio.Future[None] | None = None
 
     async def update(self, data: bytes) -> None:
-        """Add the next bytes, and wait until no more than 256 KiB before them are still to be hashed."""
+        """Add the next bytes, and wait until no more than 1 MiB before them is still to be hashed."""
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         if self._waiting_bytes >= HASHED_AT_ONCE:
@@ -136,19 +136,19 @@ class ConcurrentHashes:
     def _hash_in_thread(self) -> asyncio.Future[None]:
         return asyncio.get_running_loop().run_in_executor(None, self._hash, self._take())
 
-    def _hash(self, data: bytes) -> None:
+    def _hash(self, pieces: list[bytes]) -> None:
         for one in self._hashes.values():
-            one.update(data)
+            for piece in pieces:
+                one.update(piece)
 
     async def _until_idle(self) -> None:
         if self._running is not None:
             await self._running
 
-    def _take(self) -> bytes:
-        data = b"".join(self._waiting)
-        self._waiting.clear()
+    def _take(self) -> list[bytes]:
+        pieces, self._waiting = self._waiting, []
         self._waiting_bytes = 0
-        return data
+        return pieces
 
 
 def _new_hash(algorithm: str) -> Hash:
