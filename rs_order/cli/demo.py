@@ -12,6 +12,7 @@ from rs_order.cli.failures import FAILED, INTERRUPTED, require_sandbox_extra, ru
 
 commands = typer.Typer()
 
+_INTERRUPTED = "Interrupted; everything has been stopped"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,37 +35,49 @@ def demo_command(
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for each response.")
     ] = 120.0,
+    console: Annotated[
+        bool,
+        typer.Option("--console", help="Prepare orders for a look at the console, until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Run the service, place orders, download and verify their files; exit 0 if all cases pass."""
-    run_command(_demo(archive, nearline_seconds, tuple(fault or ()), patience))
+    if console and archive is not None:
+        raise typer.BadParameter("the orders for the console are of the packaged archive")
+    run_command(_demo(archive, nearline_seconds, tuple(fault or ()), patience, console=console))
 
 
 async def _demo(
-    archive: Path | None, nearline_seconds: float, faults: tuple[str, ...], patience: float
+    archive: Path | None,
+    nearline_seconds: float,
+    faults: tuple[str, ...],
+    patience: float,
+    *,
+    console: bool,
 ) -> None:
     require_sandbox_extra()
     from rich.console import Console
 
     from rs_order.cli.terminal import silence_libraries
-    from rs_order.demo.run_demo import Options, run_demo
+    from rs_order.demo.run_demo import Options, run_demo, show_console
     from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 
     silence_libraries()
     options = Options(archive or BUNDLED_ARCHIVE, nearline_seconds, faults, patience)
-    running = asyncio.create_task(run_demo(options, Console()))
+    work = show_console(options, Console()) if console else run_demo(options, Console())
+    running: asyncio.Task[bool | None] = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, _cancel_once, running)
     try:
         passed = await running
     except asyncio.CancelledError:
-        typer.echo("Interrupted; everything has been stopped")
-        raise typer.Exit(INTERRUPTED) from None
+        typer.echo("Everything has been stopped" if console else _INTERRUPTED)
+        raise typer.Exit(0 if console else INTERRUPTED) from None
     if not passed:
         raise typer.Exit(FAILED)
 
 
-def _cancel_once(task: "asyncio.Task[bool]") -> None:
+def _cancel_once(task: "asyncio.Task[bool | None]") -> None:
     """Cancel the demo at the first signal. A second one must not interrupt the clean-up."""
     if not task.cancelling():
         task.cancel()

@@ -174,17 +174,12 @@ def _reason_of(waits: Waiting, texts: Texts) -> Reason:
 
 def _end_of(order: ShownOrder, texts: Texts) -> Reason | None:
     """Return what a finished order says, if there is more to say than its status."""
+    found, files = [], order.files
     if order.can_be_downloaded:
-        text = texts("end.available", files=texts.count("file", order.files.available))
-        return Reason(text, None, yours=False)
-    if order.status is OrderStatus.DONE_WITH_WARNING or order.status is OrderStatus.FAILED:
-        failed = order.files.to_retry
-        return (
-            Reason(texts("end.failed", files=texts.count("file", failed)), None, yours=False)
-            if failed
-            else None
-        )
-    return None
+        found.append(texts("end.available", files=texts.count("file", files.available)))
+    if order.status.can_be_retried and files.to_retry:
+        found.append(texts("end.failed", files=texts.count("file", files.to_retry)))
+    return Reason(" ".join(found), None, yours=False) if found else None
 
 
 def _range(expected: Expected | ExpectedDto) -> Range:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from rs_order.actions.routes import OrderActions
 from rs_order.console.all_orders import AllOrders, serve_all_orders
 from rs_order.console.assets import read_assets, serve_assets
+from rs_order.console.audit_routes import serve_audit
 from rs_order.console.downloads import serve_downloads
 from rs_order.console.letter_routes import LetterReads, serve_letters
 from rs_order.console.live import Live, serve_live
@@ -53,6 +54,7 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     serve_order_acts(pages, services.orders.pages, services.actions)
     serve_downloads(pages)
     serve_letters(pages, services.letters)
+    serve_audit(pages, services.letters.audit)
     serve_live(pages, services.live)
     serve_overview(pages, services.overview)
     router = APIRouter(include_in_schema=False)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from rs_order.demo.command_process import CommandProcess
+from rs_order.demo.console_scene import ConsoleScene
 from rs_order.demo.errors import DemoError
 from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
@@ -39,6 +40,7 @@ _SERVICES = {
     "PROCESSING_URL": "rs-processing",
     "ADMIN_URL": "rs-admin",
     "ADMIN_INSTANCE_URL": "rs-admin-instance",
+    "AUTHENTICATION_URL": "rs-authentication",
 }
 
 
@@ -86,6 +88,7 @@ class Platform:
     archives: ArchiveDownloader
     progress: ProgressClient
     sandbox: SandboxControl
+    scene: ConsoleScene
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ async def running_platform(
     sub_order_bytes: int,
     history: Sequence[Sample],
     sandbox_options: Sequence[str],
+    slots: int | None = None,
 ) -> AsyncIterator[Platform]:
     """Start servers, sandbox and service, and wait until each is ready; stop all when the block is left.
 
@@ -121,6 +125,7 @@ async def running_platform(
         sub_order_bytes: the size of sub-orders.
         history: restores of earlier orders, from which the service learns when files come back.
         sandbox_options: further options of ``rs-order sandbox``.
+        slots: sub-orders of a user, and of all users, at the same time; None: those of the cases.
 
     Raises:
         ServersError, DemoError: a start fails; the text says what to do.
@@ -138,7 +143,7 @@ async def running_platform(
         with report.stage("Sandbox"):
             await stack.enter_async_context(_sandbox(archive, addresses, broker, sandbox_options))
         with report.stage("Service"):
-            settings = _service_settings(isolation, addresses, broker, sub_order_bytes)
+            settings = _service_settings(isolation, addresses, broker, sub_order_bytes, slots)
             service = await stack.enter_async_context(_service(settings))
             await write_history(isolation.database_url, TENANT, history)
         orders = await stack.enter_async_context(
@@ -154,6 +159,7 @@ async def running_platform(
             ArchiveDownloader(client, folder, tokens),
             ProgressClient(client, addresses.service, tokens),
             SandboxControl(client, addresses.sandbox),
+            ConsoleScene(client, addresses.service, addresses.sandbox, tokens),
         )
 
 
@@ -194,7 +200,11 @@ def _broker_settings(servers: Servers, isolation: Isolation, key: str) -> dict[s
 
 
 def _service_settings(
-    isolation: Isolation, addresses: _Addresses, broker: dict[str, str], sub_order_bytes: int
+    isolation: Isolation,
+    addresses: _Addresses,
+    broker: dict[str, str],
+    sub_order_bytes: int,
+    slots: int | None,
 ) -> dict[str, str]:
     services = {name: f"{addresses.sandbox}/{path}" for name, path in _SERVICES.items()}
     return {
@@ -206,6 +216,6 @@ def _service_settings(
         "TENANTS": TENANT,
         "EXTERNAL_ALLOWED_NETWORKS": HOST,
         "FILES_BUCKET_SIZE_MB": repr(sub_order_bytes / MEBIBYTE),
-        "MAX_STORAGE_FILES_JOBS_PER_USER": str(SUB_ORDERS_PER_USER),
-        "JOBS_POOL_SIZE": str(SUB_ORDERS_AT_ONCE),
+        "MAX_STORAGE_FILES_JOBS_PER_USER": str(slots or SUB_ORDERS_PER_USER),
+        "JOBS_POOL_SIZE": str(slots or SUB_ORDERS_AT_ONCE),
     }

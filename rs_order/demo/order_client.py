@@ -121,8 +121,18 @@ class OrderClient:
         """
         correlation_id = str(request.correlation_id)
         placed = self._placed[correlation_id] = PlacedOrder(correlation_id)
+        await self.publish(orjson.dumps(request.to_wire()))
+        return placed
+
+    async def publish(self, body: bytes) -> None:
+        """Publish a body as an order request, a correct one or not.
+
+        Raises:
+            NotConfirmed: the broker didn't accept it, or no rs-order has a queue for it.
+            BrokerUnavailable: the connection was lost.
+        """
         message = aio_pika.Message(
-            orjson.dumps(request.to_wire()),
+            body,
             headers={
                 "regards.tenant": self._tenant,
                 "regards.converter": "GSON",
@@ -136,7 +146,6 @@ class OrderClient:
         )
         # Mandatory, unlike the requests of Java services: without a queue the user gets an error at once.
         await publish(self._channel, self._exchange(ORDER_REQUEST), "", message, mandatory=True)
-        return placed
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
         """Declare both exchanges, as every peer does, and a queue that ends with the connection."""

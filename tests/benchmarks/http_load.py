@@ -51,6 +51,7 @@ class Load:
     requests: int
     per_second: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
 
 
@@ -144,7 +145,8 @@ async def _run(host: str, port: int, seconds: float, connections: int, requests:
     await asyncio.gather(*(protocol.ended for _, protocol in opened))
     elapsed = time.perf_counter() - began
     percentiles = statistics.quantiles(times, n=100)
-    return Load(len(times), len(times) / elapsed, 1000 * percentiles[49], 1000 * percentiles[98])
+    shown = [1000 * percentiles[percent - 1] for percent in (50, 95, 99)]
+    return Load(len(times), len(times) / elapsed, *shown)
 
 
 if __name__ == "__main__":

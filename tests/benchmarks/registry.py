@@ -13,6 +13,7 @@ _PLANNED = (
     "zip",
     "rest",
     "progress",
+    "console",
     "end-to-end",
     "idle",
     "several",

@@ -201,10 +201,10 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode("ascii")
 
 
-def token_of(email: str) -> str:
+def token_of(email: str, role: str = "REGISTERED_USER") -> str:
     """Return the token of a user of the tenant."""
     return bearer(
-        Identity(TENANT, "REGISTERED_USER", email),
+        Identity(TENANT, role, email),
         DEVELOPMENT_KEY,
         expires_at=int(time.time()) + TOKEN_SECONDS,
     )

@@ -113,3 +113,36 @@ async def test_interrupted(servers: Servers, temporary: Path, archive: Path) -> 
     assert len(children) == 2  # sandbox and service
     assert psutil.wait_procs(children, END_SECONDS)[1] == []
     await _assert_nothing_left(servers, temporary)
+
+
+async def test_the_console_stays_until_it_is_interrupted(servers: Servers, temporary: Path) -> None:
+    """It prints where it is and who may sign in; orders are in different states; Ctrl-C leaves nothing."""
+    demo = await _demo(servers, temporary, "--console")
+    line = await line_with(demo, "The console is at ")
+    address = line.partition("The console is at ")[2].strip()
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        page = await client.get(f"{address}sign-in")
+        proof = page.text.partition('name="csrf" value="')[2][:64]
+        form = {"project": "demo", "name": "jane@example.org", "password": "orbit", "csrf": proof}
+        origin = address.removesuffix("/console/")
+        orders = await client.post(
+            f"{address}sign-in", data=form, headers={"Origin": origin}, follow_redirects=True
+        )
+    demo.send_signal(signal.SIGINT)
+    code, out = await _ended(demo)
+
+    assert orders.status_code == 200
+    for state in ("Done", "Done with errors", "Failed", "Paused", "Running"):
+        assert f"</svg>{state}</span>" in orders.text, state
+    assert code == 0
+    assert "Everything has been stopped" in out
+    await _assert_nothing_left(servers, temporary)
+
+
+async def test_the_console_shows_the_packaged_archive_only(
+    servers: Servers, temporary: Path, archive: Path
+) -> None:
+    code, out = await _ended(await _demo(servers, temporary, str(archive), "--console"))
+
+    assert code == 2
+    assert "packaged archive" in out

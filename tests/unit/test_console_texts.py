@@ -6,12 +6,17 @@ from string import Formatter
 import pytest
 
 from rs_order.actions import delete, pause, restart, retry_order, rights
+from rs_order.broker.delivery import DeadLetterReason
 from rs_order.console import looks
 from rs_order.console.texts import Texts, catalogue
+from rs_order.console.visits import NAVIGATION
+from rs_order.contracts.administration import HealthStatus
 from rs_order.core.reason_texts import Language
+from rs_order.domain.dead_letters import LetterState, RunState
 from rs_order.domain.estimates import Silence
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.store.audit import AuditAction
 
 ENGLISH, FRENCH = Texts(Language.ENGLISH), Texts(Language.FRENCH)
 
@@ -39,6 +44,12 @@ def test_every_state_reason_and_code_has_a_text(language: Language) -> None:
         *(f"files.{one}" for one in FileState),
         *(f"silence.{one}" for one in Silence),
         *(f"move.{one}" for one in Reason),
+        *(f"audit.{one}" for one in AuditAction),
+        *(f"letter.reason.{one}" for one in DeadLetterReason),
+        *(f"letter.state.{one}" for one in LetterState),
+        *(f"run.state.{one}" for one in RunState),
+        *(f"health.{one}" for one in HealthStatus),
+        *(f"nav.{one.path}" for one in NAVIGATION),
         *(
             f"code.{one}"
             for one in (

@@ -1,0 +1,155 @@
+"""What the rows of the console's pages say and offer."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rs_order.console.audit_routes import LONGEST_VALUE, value_text
+from rs_order.console.order_rows import Acts, acts_on, expiry_of, order_row, progress_of
+from rs_order.console.overview import services_of, verdict_of
+from rs_order.console.paging import neighbours
+from rs_order.console.texts import Texts
+from rs_order.contracts.administration import HealthStatus
+from rs_order.core.reason_texts import Language
+from rs_order.domain.ids import OrderId
+from rs_order.domain.states import FileCounters, FileState, OrderStatus
+from rs_order.ports import ComponentHealth
+from rs_order.regards.call_watch import ServiceCalls
+from rs_order.store.order_pages import ShownOrder
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TEXTS = Texts(Language.ENGLISH)
+UP = {"db": ComponentHealth(HealthStatus.UP)}
+
+
+def shown(
+    status: OrderStatus, files: dict[FileState, int] | None = None, **changed: Any
+) -> ShownOrder:
+    counters = FileCounters()
+    for state, number in (files or {}).items():
+        counters.add(state, number, 1000 * number)
+    order = ShownOrder(
+        id=OrderId(12),
+        owner="jane",
+        label="Scan",
+        correlation_id="c",
+        status=status,
+        status_at=NOW,
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=3),
+        message=None,
+        sub_orders=1,
+        waiting_sub_orders=0,
+        files_known=True,
+        has_process=False,
+        counters=counters,
+    )
+    return replace(order, **changed)
+
+
+def offered(order: ShownOrder, *, manages: bool = True) -> set[str]:
+    acts = acts_on(order, lambda _: True, manages=manages)
+    return {name for name in Acts.__slots__ if getattr(acts, name)}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("status", "files", "acts"),
+    [
+        (OrderStatus.PENDING, {}, {"pause"}),
+        (OrderStatus.RUNNING, {FileState.AVAILABLE: 1}, {"pause", "download"}),
+        (OrderStatus.PAUSED, {}, {"resume", "delete"}),
+        (OrderStatus.DONE, {FileState.DOWNLOADED: 1}, {"restart", "delete"}),
+        (OrderStatus.FAILED, {FileState.ERROR: 1}, {"retry", "restart", "delete"}),
+        (OrderStatus.EXPIRED, {FileState.AVAILABLE: 1}, {"delete"}),
+        (OrderStatus.DELETED, {}, set()),
+    ],
+)
+def test_the_acts_are_those_that_the_status_allows(
+    status: OrderStatus, files: dict[FileState, int], acts: set[str]
+) -> None:
+    assert offered(shown(status, files)) == acts
+    assert offered(shown(status, files), manages=False) == set()
+
+
+def test_processed_orders_are_not_retried() -> None:
+    order = shown(OrderStatus.FAILED, {FileState.PROCESSING_ERROR: 1}, has_process=True)
+
+    assert "retry" not in offered(order)
+
+
+def test_a_role_without_a_right_is_offered_nothing_of_it() -> None:
+    acts = acts_on(shown(OrderStatus.RUNNING), lambda _: False, manages=True)
+
+    assert not acts.pause
+
+
+def test_progress_has_files_bytes_and_failures() -> None:
+    files = {FileState.PENDING: 2, FileState.AVAILABLE: 1, FileState.ERROR: 1}
+    progress = progress_of(shown(OrderStatus.RUNNING, files).files, TEXTS)
+
+    assert progress.percent == 50
+    assert progress.text == "2 of 4 files · 2.0 KB of 4.0 KB · 1 failed"
+
+
+def test_a_finished_order_says_what_is_ready_and_what_failed() -> None:
+    files = {FileState.AVAILABLE: 2, FileState.ERROR: 1}
+    row = order_row(
+        shown(OrderStatus.DONE_WITH_WARNING, files), None, TEXTS, NOW, lambda _: True, manages=True
+    )
+
+    assert row.reason is not None
+    assert row.reason.text == (
+        "2 files can be downloaded. 1 file could not be delivered. "
+        "Retry the order to ask for them again."
+    )
+
+
+def test_files_that_are_not_known_have_no_progress() -> None:
+    order = shown(OrderStatus.PENDING, {FileState.PENDING: 3}, files_known=False)
+    row = order_row(order, None, TEXTS, NOW, lambda _: True, manages=True)
+
+    assert row.progress is None
+
+
+@pytest.mark.parametrize(
+    ("left", "text", "soon"),
+    [(timedelta(days=3), "in 3 d", False), (timedelta(hours=2), "in 2 h", True)],
+)
+def test_an_expiry_is_a_time_left(left: timedelta, text: str, soon: bool) -> None:
+    expiry = expiry_of(shown(OrderStatus.DONE, expires_at=NOW + left), TEXTS, NOW)
+
+    assert expiry is not None
+    assert (expiry.text, expiry.soon) == (text, soon)
+
+
+def test_an_expired_order_has_no_time_left() -> None:
+    assert expiry_of(shown(OrderStatus.EXPIRED), TEXTS, NOW) is None
+    due = expiry_of(shown(OrderStatus.DONE, expires_at=NOW), TEXTS, NOW)
+    assert due is not None
+    assert due.text == "now"
+
+
+def test_pages_beside_the_present_one_keep_the_filters() -> None:
+    first = neighbours("/c/orders", {"status": "DONE", "text": ""}, 1, 2, "")
+
+    assert (first.previous, first.next) == (None, "/c/orders?status=DONE&page=2")
+    assert neighbours("/c/orders", {}, 2, 2, "").next is None
+
+
+def test_the_worst_is_said_first() -> None:
+    down = {"db": ComponentHealth(HealthStatus.DOWN, {"error": "gone"})}
+    silent = services_of({"rs-storage": ServiceCalls(None, 3, well=False)})
+
+    assert verdict_of(down, silent, 5, TEXTS).text == "Down on this instance: Database."
+    assert "rs-storage" in verdict_of(UP, silent, 5, TEXTS).text
+    assert verdict_of(UP, [], 5, TEXTS).text == "5 dead letters wait for an operator."
+    assert verdict_of(UP, [], 0, TEXTS).tone == "good"
+
+
+def test_values_of_the_audit_are_short() -> None:
+    assert value_text({"status": "RUNNING", "n": 1}) == "status: RUNNING, n: 1"
+    assert value_text(None) == ""
+    assert value_text([1, "é"]) == '[1, "é"]'
+    assert len(value_text("x" * 1000)) == LONGEST_VALUE + 1
