@@ -19,6 +19,7 @@ from rs_order.console.order_routes import OrderReads
 from rs_order.console.overview_routes import OverviewReads
 from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
+from rs_order.console.settings_routes import SettingReads
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_of_order import archive_of_order_router
@@ -312,6 +313,9 @@ def _console_services(
         views=OrderViews(pool),
         actions=application.actions,
         letters=LetterReads(application.dead_letters, Audit(pool)),
+        settings=SettingReads(
+            application.tenants.settings, application.tenants.import_configuration, Audit(pool)
+        ),
         live=Live(shared.events.feed, OpenStreams(MOST_OF_A_USER)),
         overview=OverviewReads(
             health=health,

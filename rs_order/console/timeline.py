@@ -113,7 +113,7 @@ def timeline_of(
     """
     if not moves:
         return None
-    begin, last = moves[0].at, max(move.at for move in moves)
+    begin, last = min(move.at for move in moves), max(move.at for move in moves)
     end = max(now, last) if status.unfinished else last + max((last - begin) * _TAIL, _MINUTE / 60)
     if end <= begin:
         end = begin + _MINUTE / 60
@@ -136,6 +136,8 @@ def timeline_of(
 
 def spans_of(moves: Sequence[Move], end: datetime) -> list[Span]:
     """Return the states that moves led to, each until the next move, the last one until ``end``."""
+    if not moves:
+        return []
     ends = [*(move.at for move in moves[1:]), end]
     return [Span(move.after, move.at, until) for move, until in zip(moves, ends, strict=True)]
 

@@ -43,7 +43,13 @@ from rs_order.rest.access import (
     require_served_tenant,
 )
 from rs_order.rest.middleware import facts_of
-from rs_order.rest.resources import LIST_DEAD_LETTERS, LIST_ORDERS, READ_AUDIT, SEARCH_ORDERS
+from rs_order.rest.resources import (
+    LIST_DEAD_LETTERS,
+    LIST_ORDERS,
+    LIST_SETTINGS,
+    READ_AUDIT,
+    SEARCH_ORDERS,
+)
 from rs_order.rest.routing import MAX_BODY, limited
 from rs_order.rest.tokens import InvalidToken
 
@@ -75,6 +81,7 @@ NAVIGATION: Final = (
     Destination("my-orders", LIST_ORDERS),
     Destination("orders", SEARCH_ORDERS),
     Destination("dead-letters", LIST_DEAD_LETTERS),
+    Destination("settings", LIST_SETTINGS),
     Destination("audit", READ_AUDIT),
 )
 

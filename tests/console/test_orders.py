@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -12,6 +13,7 @@ from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_files, given_order, given_task
 from tests.console.browsing import DESK, PHONE, Visitor, proof_in, session
 from tests.console.test_sign_in import ordered
+from tests.support.large_orders import write_large_order
 from tests.support.polling import eventually
 
 HOSTILE = {
@@ -332,3 +334,38 @@ async def test_a_page_can_be_read_without_scripts(here: Platform, browser: Brows
 
         assert f"Order {order} is paused." in await visitor.text()
         assert "UTC" in await visitor.text()
+
+
+async def test_an_order_of_many_sub_orders_is_drawn_in_groups(here: Platform) -> None:
+    """Two hundred sub-orders take forty lanes, and pages of fifty."""
+    jane = new_user(here)
+    connection = await asyncpg.connect(
+        here.database_url, server_settings={"search_path": "order_project1"}
+    )
+    try:
+        order = await write_large_order(
+            connection,
+            owner=jane,
+            sub_orders=200,
+            each=3,
+            status="PAUSED",
+            sub_order_state="READY",
+            state="pending",
+        )
+        await connection.execute(
+            "insert into history (order_id, sub_order_id, before, after, reason, actor)"
+            " select order_id, id, 'BUILDING', 'READY', 'files-read', 'rs-order' from sub_order"
+            " where order_id = $1 order by id",
+            order,
+        )
+    finally:
+        await connection.close()
+    async with session(here, jane) as client:
+        page = await client.get(f"/console/orders/{order}")
+        older = re.search(r'href="([^"]*before=[^"]*)#sub-orders"', page.text)
+        assert older is not None
+        second = await client.get(older[1].replace("&amp;", "&"))
+
+    assert page.text.count('class="lane"') == 1 + 40
+    assert (page.status_code, second.status_code) == (200, 200)
+    await here.execute(f"delete from order_project1.sub_order where order_id = {order}")  # noqa: S608

@@ -51,7 +51,7 @@ def shown(
 
 def offered(order: ShownOrder, *, manages: bool = True) -> set[str]:
     acts = acts_on(order, lambda _: True, manages=manages)
-    return {name for name in Acts.__slots__ if getattr(acts, name)}  # type: ignore[attr-defined]
+    return {name for name in Acts.__slots__ if getattr(acts, name)}
 
 
 @pytest.mark.parametrize(

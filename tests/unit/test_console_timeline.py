@@ -139,3 +139,10 @@ def test_years_have_few_ticks_too() -> None:
 
 def test_positions_are_percents() -> None:
     assert position(at(1), at(0), at(4)) == 25.0
+
+
+def test_sub_orders_are_drawn_without_a_history_of_their_order() -> None:
+    found = timeline_of([move(0, "READY", 1)], OrderStatus.RUNNING, at(2), TEXTS)
+
+    assert found is not None
+    assert [len(lane.bars) for lane in found.lanes] == [0, 1]
