@@ -4,6 +4,10 @@
 VENV=.venv
 STAMP=$VENV/requirements.sha256
 
+# The clients of STAC, eodag among them, have an environment of their own.
+CLIENTS=.venv-eodag
+CLIENTS_STAMP=$CLIENTS/requirements.sha256
+
 say() { printf '▸ %s\n' "$*" >&2; }
 die() { printf '✗ %s\n' "$*" >&2; exit 1; }
 
@@ -54,6 +58,20 @@ make_environment() {
 
 install_with_pip() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+# Fails if they can't be installed here: what needs them is then left out.
+ensure_clients() {
+    local wanted
+    wanted=$(sha256sum requirements/eodag.txt)
+    if [ "$(cat "$CLIENTS_STAMP" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "making $CLIENTS with eodag, for the first run or changed requirements: about a minute"
+    rm -rf "$CLIENTS"
+    "$VENV/bin/python" -m venv "$CLIENTS" \
+        && "$CLIENTS/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --require-hashes --no-deps -r requirements/eodag.txt \
+        && printf '%s\n' "$wanted" >"$CLIENTS_STAMP" \
+        || { rm -rf "$CLIENTS"; return 1; }
 }
 
 ensure_environment() {

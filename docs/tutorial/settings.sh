@@ -32,8 +32,16 @@ RS_ORDER_PROCESSING_URL=http://127.0.0.1:$SANDBOX_PORT/rs-processing
 RS_ORDER_ADMIN_URL=http://127.0.0.1:$SANDBOX_PORT/rs-admin
 RS_ORDER_ADMIN_INSTANCE_URL=http://127.0.0.1:$SANDBOX_PORT/rs-admin-instance
 
+RS_ORDER_CATALOG_STAC_URL=http://127.0.0.1:$SANDBOX_PORT/rs-catalog/stac
+RS_ORDER_TOKEN_URL=http://127.0.0.1:$SANDBOX_PORT/rs-authentication/oauth/token
+
 # Where the examples call rs_order, and where they put what they download.
 : "${ORDER_API:=http://127.0.0.1:$RS_ORDER_HTTP_PORT/api/v1/rs-order}"
 : "${DOWNLOADS:=downloads}"
+
+# eodag has an environment and a home of its own.
+: "${EODAG_PYTHON:=$PWD/.venv-eodag/bin/python}"
+: "${EODAG_HOME:=$PWD/$DOWNLOADS/eodag}"
+: "${EODAG_EXT_COLLECTIONS_CFG_FILE:=}" # don't fetch lists of other archives
 
 set +a

@@ -35,6 +35,10 @@ def demo_command(
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for each response.")
     ] = 120.0,
+    eodag: Annotated[
+        Path | None,
+        typer.Option(help="A Python that has eodag, which then orders a product.", exists=True),
+    ] = None,
     console: Annotated[
         bool,
         typer.Option("--console", help="Prepare orders for a look at the console, until Ctrl-C."),
@@ -43,7 +47,9 @@ def demo_command(
     """Run the service, place orders, download and verify their files; exit 0 if all cases pass."""
     if console and archive is not None:
         raise typer.BadParameter("the orders for the console are of the packaged archive")
-    run_command(_demo(archive, nearline_seconds, tuple(fault or ()), patience, console=console))
+    run_command(
+        _demo(archive, nearline_seconds, tuple(fault or ()), patience, eodag=eodag, console=console)
+    )
 
 
 async def _demo(
@@ -52,6 +58,7 @@ async def _demo(
     faults: tuple[str, ...],
     patience: float,
     *,
+    eodag: Path | None,
     console: bool,
 ) -> None:
     require_sandbox_extra()
@@ -62,7 +69,7 @@ async def _demo(
     from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 
     silence_libraries()
-    options = Options(archive or BUNDLED_ARCHIVE, nearline_seconds, faults, patience)
+    options = Options(archive or BUNDLED_ARCHIVE, nearline_seconds, faults, patience, eodag)
     work = show_console(options, Console()) if console else run_demo(options, Console())
     running: asyncio.Task[bool | None] = asyncio.create_task(work)
     loop = asyncio.get_running_loop()

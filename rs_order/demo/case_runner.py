@@ -1,10 +1,11 @@
 """Run a case: place its order, or orders, and check that the result is the one that it must have."""
 
 import asyncio
+import time
 
 from rs_order.contracts.order_messages import OrderResponse
-from rs_order.demo.cases import Case, Delivery, Outcome, Rejection, Turns
-from rs_order.demo.demo_platform import Platform
+from rs_order.demo.cases import ByEodag, Case, Delivery, Outcome, Rejection, Turns
+from rs_order.demo.demo_platform import TENANT, Platform
 from rs_order.demo.followed_order import FollowedOrder, Surroundings
 from rs_order.demo.report import Report
 from rs_order.demo.zip_verification import DownloadFailed
@@ -35,6 +36,8 @@ class CaseRunner:
                     await self._check_rejection(case.expected, user, outcome)
                 case Turns():
                     await self._check_turns(case.expected, user, outcome)
+                case ByEodag():
+                    await self._check_eodag(case.expected, user, outcome)
         except TimeoutError:
             outcome.problems.append(f"no response for {self._surroundings.response_timeout:g} s")
         except DownloadFailed as error:
@@ -89,6 +92,24 @@ class CaseRunner:
         outcome.include(newcomers)
         if small_ended > large_ended:
             outcome.problems.append("the small order ended after the large one")
+
+    async def _check_eodag(self, expected: ByEodag, user: str, outcome: Outcome) -> None:
+        """Check that eodag finds, orders and downloads the product, with its own code."""
+        started = time.monotonic()
+        with self._report.waiting("eodag is at work"):
+            found = await self._surroundings.platform.eodag.download(
+                TENANT,
+                user,
+                expected.collection,
+                expected.urn,
+                self._surroundings.response_timeout,
+            )
+        outcome.final = time.monotonic() - started
+        outcome.files, outcome.size = len(found), sum(file.size for file in expected.files.values())
+        wanted = {name: file.md5 for name, file in expected.files.items()}
+        self._report.line(f"  eodag has ordered and downloaded {', '.join(found)}")
+        if found != wanted:
+            outcome.problems.append(f"eodag downloaded {found} instead of {wanted}")
 
     async def _place(self, query: str, user: str, outcome: Outcome) -> FollowedOrder:
         return await FollowedOrder.place(self._surroundings, query, user, outcome)

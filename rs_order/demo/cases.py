@@ -52,13 +52,23 @@ class Turns:
 
 
 @dataclass(frozen=True, slots=True)
+class ByEodag:
+    """eodag must find this product, order it, and download exactly these files."""
+
+    collection: str
+    urn: str
+    files: Mapping[str, File]
+    """By name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """An order request, and the result that it must have."""
 
     name: str
     story: str
     query: str
-    expected: Delivery | Rejection | Turns
+    expected: Delivery | Rejection | Turns | ByEodag
     kinds: tuple[str, ...] = ()
     name_pattern: str | None = None
     size_limit: int | None = None
@@ -106,8 +116,11 @@ class Plan:
     cases: tuple[Case | Skipped, ...]
 
 
-def plan_for(archive: Archive) -> Plan:
-    """Return all cases; those for which the archive has no products are skipped."""
+def plan_for(archive: Archive, *, has_eodag: bool = False) -> Plan:
+    """Return all cases; those for which the archive has no products are skipped.
+
+    ``has_eodag``: eodag is installed.
+    """
     split = largest_split(archive)
     makers: Mapping[str, Callable[[Archive], Case | None]] = {
         "nearline": lambda archive: _nearline(archive, split),
@@ -115,6 +128,7 @@ def plan_for(archive: Archive) -> Plan:
         "two users": lambda archive: _two_users(archive, split),
         "online": _online,
         "cut and resumed": lambda archive: _cut(archive, split),
+        "eodag": lambda archive: _eodag(archive) if has_eodag else None,
         "external": _external,
         "quicklooks": _quicklooks,
         "name pattern": _name_pattern,
@@ -133,6 +147,7 @@ _WHY_SKIPPED: Mapping[str, str] = {
     "nearline": "no product of the archive is on tape",
     "online": "no product of the archive is on disk",
     "cut and resumed": "no product of the archive is on tape, or curl is missing",
+    "eodag": "eodag isn't installed, or no dataset without attached files has a product on tape",
     "external": "no product of the archive is external",
     "quicklooks": "no dataset has quicklooks beside raw data",
     "name pattern": "no dataset has files of different names",
@@ -164,6 +179,31 @@ def _cut(archive: Archive, split: Split | None) -> Case | None:
         return None
     story = f"{ordered.story}, in an archive whose download is cut in the middle"
     return replace(ordered, name="cut and resumed", story=story, is_cut=True)
+
+
+def _eodag(archive: Archive) -> Case | None:
+    """Choose a product of a dataset without attached files, which would come with every order of it."""
+    found = next(
+        (
+            (dataset, product)
+            for dataset in archive.datasets
+            if not dataset.attached
+            for product in dataset.products
+            if product.is_stored_only_at("nearline")
+            and any(file.type == "RAWDATA" for file in product.files)
+        ),
+        None,
+    )
+    if found is None:
+        return None
+    dataset, product = found
+    raw = [file for file in product.files if file.type == "RAWDATA"]
+    return Case(
+        "eodag",
+        f"eodag searches, orders, polls and downloads a product of {dataset.id}",
+        f'id:("{product.urn}")',
+        ByEodag(dataset.id, product.urn, _by_name(raw)),
+    )
 
 
 def _external(archive: Archive) -> Case | None:

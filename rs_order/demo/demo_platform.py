@@ -12,6 +12,7 @@ import httpx
 
 from rs_order.demo.command_process import CommandProcess
 from rs_order.demo.console_scene import ConsoleScene
+from rs_order.demo.eodag_client import EodagClient
 from rs_order.demo.errors import DemoError
 from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
@@ -33,7 +34,7 @@ SUB_ORDERS_PER_USER = 1
 SUB_ORDERS_AT_ONCE = 1
 """Of all users, so that they visibly wait for each other."""
 MEBIBYTE = 1024 * 1024
-_SERVICES = {
+_PATHS = {
     "CATALOG_URL": "rs-catalog",
     "STORAGE_URL": "rs-storage",
     "DAM_URL": "rs-dam",
@@ -41,6 +42,8 @@ _SERVICES = {
     "ADMIN_URL": "rs-admin",
     "ADMIN_INSTANCE_URL": "rs-admin-instance",
     "AUTHENTICATION_URL": "rs-authentication",
+    "CATALOG_STAC_URL": "rs-catalog/stac",
+    "TOKEN_URL": "rs-authentication/oauth/token",
 }
 
 
@@ -87,6 +90,7 @@ class Platform:
     zips: ZipDownloader
     archives: ArchiveDownloader
     progress: ProgressClient
+    eodag: EodagClient
     sandbox: SandboxControl
     scene: ConsoleScene
 
@@ -116,6 +120,7 @@ async def running_platform(
     history: Sequence[Sample],
     sandbox_options: Sequence[str],
     slots: int | None = None,
+    eodag: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """Start servers, sandbox and service, and wait until each is ready; stop all when the block is left.
 
@@ -126,6 +131,7 @@ async def running_platform(
         history: restores of earlier orders, from which the service learns when files come back.
         sandbox_options: further options of ``rs-order sandbox``.
         slots: sub-orders of a user, and of all users, at the same time; None: those of the cases.
+        eodag: a Python that has eodag.
 
     Raises:
         ServersError, DemoError: a start fails; the text says what to do.
@@ -158,6 +164,7 @@ async def running_platform(
             ZipDownloader(client, folder, tokens),
             ArchiveDownloader(client, folder, tokens),
             ProgressClient(client, addresses.service, tokens),
+            EodagClient(client, addresses.service, tokens, python=eodag, folder=folder),
             SandboxControl(client, addresses.sandbox),
             ConsoleScene(client, addresses.service, addresses.sandbox, tokens),
         )
@@ -206,7 +213,7 @@ def _service_settings(
     sub_order_bytes: int,
     slots: int | None,
 ) -> dict[str, str]:
-    services = {name: f"{addresses.sandbox}/{path}" for name, path in _SERVICES.items()}
+    services = {name: f"{addresses.sandbox}/{path}" for name, path in _PATHS.items()}
     return {
         **broker,
         **services,

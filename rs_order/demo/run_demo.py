@@ -27,6 +27,8 @@ class Options:
     """Faults of the sandbox, as ``rs-order sandbox --fault`` takes them."""
     response_timeout: float = 120.0
     """Seconds to wait for each response."""
+    eodag: Path | None = None
+    """A Python that has eodag; None: there is none."""
 
     @property
     def for_sandbox(self) -> list[str]:
@@ -43,7 +45,7 @@ async def run_demo(options: Options, console: Console) -> bool:
         ServersError, DemoError: the demo can't run; the text says what to do.
         BrokerUnavailable: the connection to the broker was lost.
     """
-    plan = plan_for(read_archive(options.archive))
+    plan = plan_for(read_archive(options.archive), has_eodag=options.eodag is not None)
     with Report(console) as report:
         report.introduction(options.archive)
         async with running_platform(
@@ -54,6 +56,7 @@ async def run_demo(options: Options, console: Console) -> bool:
                 datetime.now(UTC), seconds=options.nearline_seconds, size=plan.sub_order_bytes
             ),
             sandbox_options=options.for_sandbox,
+            eodag=options.eodag,
         ) as platform:
             outcomes = await platform.service.alive_during(
                 _run_cases(plan, platform, report, options.response_timeout)

@@ -111,7 +111,6 @@ def _assets(product: OrderedProduct, downloads: DownloadAddresses) -> dict[str, 
 
 def _asset(name: str, ordered: OrderedFile, downloads: DownloadAddresses) -> dict[str, Any]:
     file = ordered.file
-    folder = portable_name(safe_name(product_of(file)))
     return without_nulls(
         href=downloads.file(file.id),
         type=file.mime_type,
@@ -119,12 +118,21 @@ def _asset(name: str, ordered: OrderedFile, downloads: DownloadAddresses) -> dic
         **{
             "file:size": file.size,
             "file:checksum": multihash(known_digests(file)),
-            "file:local_path": f"{folder}/{name}",
+            "file:local_path": local_path(product_of(file), name),
             "order:status": StacStatus.SUCCEEDED,
             "rsorder:state": ordered.state,
             **downloads.auth_refs,
         },
     )
+
+
+def local_path(product: str, name: str) -> str | None:
+    """Return the path under which a tool saves a file; None if the extension can't express it.
+
+    ``name``: portable.
+    """
+    path = f"{portable_name(safe_name(product))}/{name}"
+    return None if "'" in path else path
 
 
 def _links(

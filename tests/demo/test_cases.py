@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rs_order.demo.archive import Product, read_archive
-from rs_order.demo.cases import Case, Delivery, Skipped, plan_for
+from rs_order.demo.cases import ByEodag, Case, Delivery, Skipped, plan_for
 from rs_order.demo.errors import DemoError
 from rs_order.demo.product_selection import count_sub_orders
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
@@ -17,6 +17,7 @@ ALL_CASES = [
     "two users",
     "online",
     "cut and resumed",
+    "eodag",
     "external",
     "quicklooks",
     "name pattern",
@@ -34,10 +35,34 @@ def _names(case: Case | Skipped) -> list[str]:
 
 
 def test_the_packaged_archive_has_all_cases() -> None:
-    plan = plan_for(read_archive(BUNDLED_ARCHIVE))
+    plan = plan_for(read_archive(BUNDLED_ARCHIVE), has_eodag=True)
 
     assert [case.name for case in plan.cases] == ALL_CASES
     assert not [case for case in plan.cases if isinstance(case, Skipped)]
+
+
+def test_eodag_orders_raw_data_of_a_dataset_without_attached_files(tmp_path: Path) -> None:
+    """Attached files would come with the order; quicklooks don't, because eodag orders RAWDATA."""
+    raw, picture = (
+        small_file(tmp_path, "one.dat"),
+        small_file(tmp_path, "one.png", type="QUICKLOOK_SD"),
+    )
+    attached = small_file(tmp_path, "notes.txt", location="dam")
+    archive = write_archive(
+        tmp_path,
+        dataset("A", product("P", raw), attached=(attached,)),
+        dataset("B", product("Q", raw, picture)),
+    )
+    (found,) = [
+        case.expected
+        for case in plan_for(read_archive(archive), has_eodag=True).cases
+        if isinstance(case, Case) and isinstance(case.expected, ByEodag)
+    ]
+    without = {case.name: case for case in plan_for(read_archive(archive)).cases}
+
+    assert (found.collection, found.urn) == ("B", product("Q")["urn"])
+    assert list(found.files) == ["one.dat"]
+    assert isinstance(without["eodag"], Skipped)
 
 
 def test_expected_files(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rs_order.demo.servers.lifecycle import Servers
 from tests.cli.commands import line_with
 from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 from tests.support.measurement import unmeasured_environment
+from tests.support.stac_clients import python_of_clients
 
 END_SECONDS = 5
 
@@ -82,7 +83,22 @@ async def test_demo_passes(servers: Servers, temporary: Path, archive: Path) -> 
     assert "nearline: 1 product of A, on tape" in out
     assert "1 file, exactly as in the manifest, with the right MD5" in out
     assert "external: skipped, because no product of the archive is external" in out
-    assert "All 5 cases passed, 7 skipped" in out
+    assert "eodag: skipped, because eodag isn't installed" in out
+    assert "All 5 cases passed, 8 skipped" in out
+    await _assert_nothing_left(servers, temporary)
+
+
+async def test_eodag_is_a_case_of_the_demo(
+    servers: Servers, temporary: Path, archive: Path
+) -> None:
+    """It searches, orders, polls and downloads with its own code."""
+    eodag = f"--eodag={python_of_clients()}"
+
+    code, out = await _ended(await _demo(servers, temporary, str(archive), eodag))
+
+    assert code == 0, out
+    assert "eodag has ordered and downloaded one.dat" in out
+    assert "All 6 cases passed, 7 skipped" in out
     await _assert_nothing_left(servers, temporary)
 
 

@@ -21,6 +21,7 @@ from rs_order.demo.servers.private_resources import free_ports
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.stac_clients import files_below, python_of_clients
 from tests.support.tools import ARIA2, CURL, JQ, PSQL, WGET, program
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +200,34 @@ async def test_hear_of_orders(environment: dict[str, str], tmp_path: Path) -> No
         line.split(": ")[1].split()[0] for line in lines if f"order {order} of john@" in line
     ]
     assert printed == ["order.done", "order.downloaded"]
+
+
+async def test_order_with_eodag_and_read_with_pystac(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The one unpacks the file of the product, and the other finds the order with the same file."""
+    own = environment | {
+        "DOWNLOADS": str(tmp_path / "products"),
+        "EODAG_HOME": str(tmp_path / "home"),
+        "EODAG_PYTHON": str(python_of_clients()),
+    }
+    blocks = [
+        block
+        for page in ("eodag", "pystac")
+        for block in re.findall(
+            r"^```sh\n(.*?)^```",
+            (ROOT / f"docs/tutorial/{page}.md").read_text(encoding="utf-8"),
+            re.MULTILINE | re.DOTALL,
+        )
+    ]
+    code, lines = await ended("".join(blocks), own)
+
+    assert code == 0, lines
+    (order,) = [line.split()[1] for line in lines if line.startswith("ORDER ")]
+    (path,) = [line.split(maxsplit=1)[1] for line in lines if line.startswith("DOWNLOADED ")]
+    assert files_below(path) == {"eve_01.txt": content_of_dataset("SDO_EVE")["eve_01.txt"]}
+    assert any(line.startswith(f"order-{order} succeeded 1 product ") for line in lines)
+    assert "      eve_01.txt 4159 whole" in lines
 
 
 async def test_commands_of_the_runbook(environment: dict[str, str]) -> None:

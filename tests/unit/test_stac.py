@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rs_order.domain.files import FileKind
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.downloads.entry_names import portable_name, safe_name
 from rs_order.stac.eodag_provider import EodagServices, eodag_provider
-from rs_order.stac.item import multihash
+from rs_order.stac.item import local_path, multihash
 from rs_order.stac.order_items import WantedItems
 from rs_order.stac.page_tokens import (
     order_position,
@@ -50,6 +51,16 @@ def test_the_best_algorithm_is_shown() -> None:
     assert multihash({"md5": "aa", "sha256": "bb", "sha1": "cc"}) == "1220bb"
     assert multihash({"sha384": "aa"}) is None
     assert multihash({}) is None
+
+
+@given(st.text(), st.text())
+def test_local_paths_are_those_of_the_extension(product: str, name: str) -> None:
+    """The extension `file` allows no quotes, colons, backslashes, tabs or line ends in them."""
+    path = local_path(product, portable_name(safe_name(name)))
+
+    assert path is None or re.fullmatch(r"""[^\r\n\t\\:'"/]+/[^\r\n\t\\:'"/]+""", path)
+    assert local_path("URN:1", "a.nc") == "URN_1/a.nc"
+    assert local_path("P", "it's.nc") is None
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.randoms())
