@@ -17,6 +17,7 @@ from rs_order.console.letter_routes import LetterReads
 from rs_order.console.live import MOST_OF_A_USER, Live
 from rs_order.console.order_routes import OrderReads
 from rs_order.console.overview_routes import OverviewReads
+from rs_order.console.queue_routes import QueueReads
 from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.console.settings_routes import SettingReads
@@ -220,6 +221,7 @@ def _absent_console() -> ConsoleServices:
             **none,
             "orders": _absent(OrderReads),
             "actions": _absent(OrderActions),
+            "queue": _absent(QueueReads),
             "letters": _absent(LetterReads, letters=_absent(DeadLetterServices)),
         }
     )
@@ -313,6 +315,11 @@ def _console_services(
         views=OrderViews(pool),
         actions=application.actions,
         letters=LetterReads(application.dead_letters, Audit(pool)),
+        queue=QueueReads(
+            application.shares,
+            application.limits,
+            HoldServices(application.holds, HoldViews(pool)),
+        ),
         settings=SettingReads(
             application.tenants.settings, application.tenants.import_configuration, Audit(pool)
         ),

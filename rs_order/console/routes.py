@@ -15,6 +15,7 @@ from rs_order.console.live import Live, serve_live
 from rs_order.console.order_acts import serve_order_acts
 from rs_order.console.order_routes import OrderReads, serve_orders
 from rs_order.console.overview_routes import OverviewReads, serve_overview
+from rs_order.console.queue_routes import QueueReads, serve_queue
 from rs_order.console.sessions import Sessions, WrongPasswords
 from rs_order.console.settings_routes import SettingReads, serve_settings
 from rs_order.console.sign_in import SignInServices, sign_in_router
@@ -41,6 +42,7 @@ class ConsoleServices:
     letters: LetterReads
     live: Live
     overview: OverviewReads
+    queue: QueueReads
     settings: SettingReads
 
 
@@ -59,6 +61,7 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     serve_audit(pages, services.letters.audit)
     serve_live(pages, services.live)
     serve_overview(pages, services.overview)
+    serve_queue(pages, services.queue)
     serve_settings(pages, services.settings)
     router = APIRouter(include_in_schema=False)
     serve_assets(router, assets)

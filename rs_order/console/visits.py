@@ -49,6 +49,7 @@ from rs_order.rest.resources import (
     LIST_SETTINGS,
     READ_AUDIT,
     SEARCH_ORDERS,
+    SHOW_QUEUE,
 )
 from rs_order.rest.routing import MAX_BODY, limited
 from rs_order.rest.tokens import InvalidToken
@@ -80,6 +81,7 @@ NAVIGATION: Final = (
     Destination("overview", LIST_DEAD_LETTERS),
     Destination("my-orders", LIST_ORDERS),
     Destination("orders", SEARCH_ORDERS),
+    Destination("queue", SHOW_QUEUE),
     Destination("dead-letters", LIST_DEAD_LETTERS),
     Destination("settings", LIST_SETTINGS),
     Destination("audit", READ_AUDIT),
