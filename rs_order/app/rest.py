@@ -1,14 +1,16 @@
 """Builds the REST application: its routers, with the dependencies of each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
+from rs_order.app.asyncapi import asyncapi
 from rs_order.app.features import order_items
 from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
@@ -112,6 +114,8 @@ class RestServices:
     health: Health
     holds: HoldServices
     limits: ManageLimits
+    messages: Callable[[], dict[str, Any]]
+    """Returns the AsyncAPI document."""
     metrics: Metrics
     orders: OrderServices
     quotes: QuoteServices
@@ -140,8 +144,8 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
             *_tenant_routers(services),
             problems_router(services.access),
             security_router(services.access),
-            api_docs_router(app),
             console_router(services.access, services.console),
+            api_docs_router(app, services.messages),
         ]
 
     return create_rest_app(routers, services.settings)
@@ -203,6 +207,7 @@ def absent_services(**given: Any) -> RestServices:
         "events": _absent(EventServices),
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
+        "messages": asyncapi,
         "orders": _absent(OrderServices),
         "quotes": _absent(QuoteServices),
         "stac": _absent(StacServices),
@@ -271,6 +276,11 @@ def rest_services(
         health=health,
         holds=HoldServices(application.holds, HoldViews(pool)),
         limits=application.limits,
+        messages=partial(
+            asyncapi,
+            shared.settings.amqp_management_namespace,
+            shared.settings.amqp_microservice_type_identifier,
+        ),
         metrics=metrics,
         orders=OrderServices(
             application.orders.create,
@@ -365,6 +375,7 @@ def _download_services(
         lists=OrderLists(downloads, shared.order_tokens, shared.links),
         order_tokens=shared.order_tokens,
         clock=shared.clock,
+        pause=shared.waiting.pause,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
     )
 

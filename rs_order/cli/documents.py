@@ -15,25 +15,10 @@ commands = typer.Typer()
 @commands.command("asyncapi")
 def asyncapi_command() -> None:
     """Print the AsyncAPI 3.0 document of the AMQP messages, as JSON."""
-    from rs_order.broker.queue_names import topology
-    from rs_order.contracts.asyncapi import asyncapi_document
-    from rs_order.contracts.asyncapi_messages import INSTANCE, Addresses
+    from rs_order.app.asyncapi import asyncapi
 
-    # Uses the names of a deployment with default settings, whatever the settings of this process are.
-    names = topology(instance_identifier=INSTANCE)
-    addresses = Addresses(
-        order_requests=names.order_requests.name,
-        order_cancels=names.order_cancels.name,
-        file_references=names.file_references.name,
-        processing_results=names.processing_results.name,
-        process_rights=names.process_rights.name,
-        events=names.events.name,
-        of_instance={
-            consumed.event: consumed.queue.name
-            for consumed in reversed((*names.security_events, *names.tenant_events))
-        },
-    )
-    _print(asyncapi_document(addresses, version(SERVICE)))
+    # It has the names of default settings, whatever the settings of this process are.
+    _print(asyncapi())
 
 
 @commands.command("openapi")

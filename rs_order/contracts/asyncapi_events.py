@@ -96,7 +96,7 @@ def event_operations() -> dict[str, Any]:
 
 def event_messages(event_schema: dict[str, Any]) -> dict[str, Any]:
     """Return a message for each type. ``event_schema``: the reference to what they have in common."""
-    return {type_: _message(type_, event_schema) for type_ in EventType}
+    return {type_.value: _message(type_, event_schema) for type_ in EventType}
 
 
 def _message(type_: EventType, event_schema: dict[str, Any]) -> dict[str, Any]:
@@ -129,4 +129,4 @@ def _on(channel: str) -> dict[str, Any]:
 
 
 def _references() -> dict[str, Any]:
-    return {type_: {"$ref": f"#/components/messages/{type_}"} for type_ in EventType}
+    return {type_.value: {"$ref": f"#/components/messages/{type_}"} for type_ in EventType}

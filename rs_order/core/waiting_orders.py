@@ -8,7 +8,12 @@ from rs_order.contracts.progress_bodies import ReasonDto
 from rs_order.core.forecasts import Forecasts
 from rs_order.core.order_watch import OrderWatch
 from rs_order.core.reason_texts import Language, text_of
-from rs_order.domain.expectations import Answer, Expectations, pause_until_next_check
+from rs_order.domain.expectations import (
+    LONGEST_PAUSE,
+    Answer,
+    Expectations,
+    pause_until_next_check,
+)
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.reasons import OrderFacts, WaitingReason, reasons_of
 from rs_order.ports import Clock
@@ -44,6 +49,11 @@ class WaitingOrders:
         """Return what gives expected times now. It reads once a minute at most."""
         forecast = await self.forecasts.of(tenant)
         return Expectations(forecast.outlook, self.progress.slots_per_user, self.clock.now())
+
+    async def pause(self, tenant: Tenant, order_id: OrderId) -> timedelta:
+        """Return how long to wait before it is worth to ask for a pending file of an order again."""
+        found = (await self.of(tenant, [order_id])).get(order_id)
+        return LONGEST_PAUSE if found is None else found.next_check
 
     async def of(self, tenant: Tenant, ids: Sequence[OrderId]) -> dict[OrderId, Waiting]:
         """Return why orders wait that aren't finished: one statement for any number of them."""

@@ -1,5 +1,6 @@
 """Endpoints that deliver one file, or test whether it can be downloaded (rest.md 10.1)."""
 
+from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -18,15 +19,18 @@ from rs_order.downloads.single_file import FileDeliveries, FileReport, FileReque
 from rs_order.downloads.streaming import StreamedFile, headers_of, representation_of
 from rs_order.ports import FileOfOrder, OrderToken
 from rs_order.rest.access import Access, is_administrator
+from rs_order.rest.addresses import base_address, expand, own_address
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import DataFileIdInPath
 from rs_order.rest.ranges import check_preconditions, requested_part
-from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE
+from rs_order.rest.resources import (
+    DOWNLOAD_FILE,
+    DOWNLOAD_PUBLIC_FILE,
+    GET_PROGRESS,
+    TEST_PUBLIC_FILE,
+)
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
-
-_NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
-"""Statuses for the states in which a file isn't fetched. In all others it is fetched, again if need be."""
 
 _UNKNOWN: Final = {
     400: "The number of the file isn't one",
@@ -40,7 +44,10 @@ _WITH_TOKEN: Final = {
     503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
 _STATES: Final[Documented] = {
-    202: {"description": "Not yet available: try again later"},
+    202: {
+        "description": "Not yet available: `Location` has the progress of the order, or this address for "
+        "the bearer of its token, and `Retry-After` the seconds until it is worth to look"
+    },
     403: {"description": "The file of another user, or the role isn't allowed"},
     422: {"description": "Storage doesn't deliver the file"},
 }
@@ -94,7 +101,9 @@ def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     ) -> Response:
         """Return the bytes of a file (rest.md 10.1)."""
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller) or _bytes(services, request, found, caller)
+        return await _rejection(services, request, found, caller) or _bytes(
+            services, request, found, caller
+        )
 
     @endpoints.serve(DOWNLOAD_FILE, verb="HEAD", responses=_UNKNOWN, documented=_BODILESS)
     async def test_file(
@@ -102,7 +111,7 @@ def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     ) -> Response:
         """Answer 200 if the file can be downloaded; nothing is sent."""
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller) or _head(request, found)
+        return await _rejection(services, request, found, caller) or _head(request, found)
 
 
 def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> None:
@@ -118,7 +127,9 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         """Return the bytes of a file to the bearer of its order's token (rest.md 10.1)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller, token) or _bytes(services, request, found, caller, token)
+        return await _rejection(services, request, found, caller, token) or _bytes(
+            services, request, found, caller, token
+        )
 
     @endpoints.serve(
         TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BODILESS, **BAD_ORDER_TOKEN}
@@ -132,7 +143,7 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         """Answer 200 if the file can be downloaded with the token of its order (domain.md 11.3)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller, token) or _head(request, found)
+        return await _rejection(services, request, found, caller, token) or _head(request, found)
 
 
 async def _found(
@@ -145,14 +156,31 @@ async def _found(
     return found
 
 
-def _rejection(
-    found: FileOfOrder, caller: Caller, token: OrderToken | None = None
+async def _rejection(
+    services: DownloadServices,
+    request: Request,
+    found: FileOfOrder,
+    caller: Caller,
+    token: OrderToken | None = None,
 ) -> Response | None:
     """Return the response for a caller who doesn't get the file, or None if they may have it."""
     if not (is_administrator(caller) or caller.email == found.owner or _opened_by(found, token)):
         return Response(status_code=403)
-    status = _NOT_NOW.get(found.state)
-    return Response(status_code=status) if status else None
+    if found.state is FileState.PENDING:
+        pause = await services.pause(caller.tenant, found.order_id)
+        return _not_yet(request, found, pause, by_token=token is not None)
+    return Response(status_code=422) if found.state is FileState.ERROR else None
+
+
+def _not_yet(request: Request, found: FileOfOrder, pause: timedelta, *, by_token: bool) -> Response:
+    """Return the response for a pending file: where to look, and when (faces.md H-3).
+
+    Who has a token of the order may not read its progress, but this address again.
+    """
+    progress = expand(GET_PROGRESS.template, {"orderId": found.order_id})
+    where = str(own_address(request)) if by_token else base_address(request) + progress
+    headers = {"Location": where, "Retry-After": str(int(pause.total_seconds()))}
+    return Response(status_code=202, headers=headers)
 
 
 def _opened_by(found: FileOfOrder, token: OrderToken | None) -> bool:

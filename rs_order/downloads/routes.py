@@ -1,12 +1,14 @@
 """Endpoints that deliver a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.downloads.metalink import (
     WITHOUT_METALINK,
     Metalink3,
@@ -61,6 +63,8 @@ class DownloadServices:
     lists: OrderLists
     order_tokens: OrderTokens
     clock: Clock
+    pause: Callable[[Tenant, OrderId], Awaitable[timedelta]]
+    """Returns how long to wait before a pending file of an order may be available."""
     at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
     zip_page: int = PAGE
     """The number of files of a zip that are read from the store at once."""

@@ -17,6 +17,7 @@ from rs_order.core import errors
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.ports import OrderTokensUnset, RemoteUnavailable, RightsUnknown
 from rs_order.rest.problems import (
+    LONG_PAUSE,
     PROBLEMS,
     RETRY_SECONDS,
     ProblemCode,
@@ -55,7 +56,8 @@ STATUS: Final[dict[type[Exception], int]] = {
 """The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
 
 _BODILESS: Final = frozenset({204, 304})
-_UNAVAILABLE: Final = 503
+_PAUSES: Final = {503: RETRY_SECONDS, 515: LONG_PAUSE}
+"""``Retry-After`` of failures that pass, in seconds. 515: the project is in maintenance."""
 
 
 class Messages(WireModel):
@@ -98,9 +100,11 @@ def messages_answer(status: int, *messages: str) -> Response:
     """Return the error response that all REGARDS services use (rest.md 4.1)."""
     if not messages or status in _BODILESS:
         return Response(status_code=status)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE else None
+    pause = _PAUSES.get(status)
     return JSONResponse(
-        {"messages": [_encodable(message) for message in messages]}, status, headers
+        {"messages": [_encodable(message) for message in messages]},
+        status,
+        None if pause is None else {"Retry-After": str(pause)},
     )
 
 

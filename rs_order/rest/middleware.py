@@ -150,6 +150,7 @@ _ALLOWED: Final = (
     "if-match",
     "if-none-match",
     "if-range",
+    "last-event-id",
     "prefer",
     "range",
 )
@@ -162,12 +163,14 @@ _EXPOSED: Final = (
     "Digest",
     "ETag",
     "Idempotent-Replayed",
+    "Link",
     "Location",
     "Preference-Applied",
     "RateLimit",
     "RateLimit-Policy",
     "Repr-Digest",
     "Retry-After",
+    "rs-order-position",
 )
 """Headers that such a page may read, beside those that any page may."""
 _CORS: Final = {

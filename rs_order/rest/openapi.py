@@ -5,7 +5,7 @@ reference writes 3.0.1). Pydantic's schemas are JSON Schema 2020-12, which 3.0 d
 and schemathesis read 3.1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from rs_order.contracts.platform_names import PUBLIC
 from rs_order.domain.identity import SERVICE
 from rs_order.ports import Resource
-from rs_order.rest.addresses import PUBLIC_PREFIX
+from rs_order.rest.addresses import PUBLIC_PREFIX, base_address
 from rs_order.rest.answers import json_answer
 from rs_order.rest.errors import Messages
 from rs_order.rest.problems import ProblemBody
@@ -31,6 +31,7 @@ from rs_order.rest.resources import (
 from rs_order.rest.security import LIST_RESOURCES
 
 Document = dict[str, Any]
+JSON: Final = "application/json"
 
 _DESCRIPTION: Final = """\
 Orders of archived files: fill a basket, order, follow the order, download.
@@ -200,16 +201,37 @@ _UI: Final = Path(str(files("fastapi_offline"))) / "static"
 _UI_FILES: Final = frozenset({"swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"})
 
 
-def api_docs_router(app: FastAPI) -> APIRouter:
-    """Return the router of an application's OpenAPI document and of the Swagger UI that shows it.
+def api_docs_router(app: FastAPI, messages: Callable[[], Document]) -> APIRouter:
+    """Return the router of the documents of an application, and of the Swagger UI that shows one of them.
 
     The page uses relative addresses, so it works on ``/``, on the public prefix and behind a gateway.
+    ``messages`` returns the AsyncAPI document.
     """
     router = APIRouter(include_in_schema=False)
 
+    @router.get("/")
+    async def landing_page(request: Request) -> Response:
+        """Lead to the documents. Clients find them by the header ``Link`` (RFC 8631)."""
+        base = base_address(request)
+        found = [
+            {"rel": "service-desc", "href": f"{base}/v3/api-docs", "type": JSON},
+            {"rel": "service-desc", "href": f"{base}/v3/asyncapi", "type": JSON},
+            {"rel": "service-doc", "href": f"{base}/swagger-ui/index.html", "type": "text/html"},
+        ]
+        answer = json_answer(request, {"title": app.title, "version": app.version, "links": found})
+        answer.headers["Link"] = _link_header(found)
+        return answer
+
     @router.get("/v3/api-docs")
     async def api_docs(request: Request) -> Response:
-        return json_answer(request, app.openapi())
+        answer = json_answer(request, app.openapi())
+        href = f"{base_address(request)}/v3/asyncapi"
+        answer.headers["Link"] = _link_header([{"rel": "service-desc", "href": href, "type": JSON}])
+        return answer
+
+    @router.get("/v3/asyncapi")
+    async def asyncapi(request: Request) -> Response:
+        return json_answer(request, messages())
 
     @router.get("/swagger-ui")
     async def swagger_ui() -> Response:
@@ -236,3 +258,9 @@ def api_docs_router(app: FastAPI) -> APIRouter:
         return FileResponse(_UI / file)
 
     return router
+
+
+def _link_header(links: Sequence[Mapping[str, str]]) -> str:
+    return ", ".join(
+        f'<{link["href"]}>; rel="{link["rel"]}"; type="{link["type"]}"' for link in links
+    )

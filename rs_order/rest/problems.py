@@ -24,6 +24,8 @@ from rs_order.rest.resources import EXPLAIN_PROBLEM
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
 """The pause before a request is sent again that failed for a reason that passes."""
+LONG_PAUSE: Final = 300
+"""The same for a reason that passes when people, or storage, have done something (faces.md Y-9)."""
 _UNTYPED: Final = "about:blank"
 _MARK: Final = "rs_order.problems"
 
@@ -91,6 +93,8 @@ class ProblemType:
     advice: str
     retriable: bool = False
     """True if the same request may succeed later."""
+    pause: int = RETRY_SECONDS
+    """Seconds after which it is worth to try again, if nothing better is known."""
 
 
 PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
@@ -252,6 +256,7 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "The project is in maintenance, in which nothing can be changed.",
         "Send the request again when the maintenance has ended.",
         retriable=True,
+        pause=LONG_PAUSE,
     ),
     ProblemCode.LABEL_TOO_LONG: ProblemType(
         422,
@@ -296,6 +301,7 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "The order has no file that can be downloaded now.",
         "Wait until a sub-order is ready; the progress of the order says when.",
         retriable=True,
+        pause=LONG_PAUSE,
     ),
     ProblemCode.CANNOT_BE_ARCHIVED: ProblemType(
         409,
@@ -472,7 +478,7 @@ def problem_answer(
     present = {name: value for name, value in body.items() if value is not None}
     answer = Response(orjson.dumps(present), kind.status, media_type=MEDIA_TYPE)
     if kind.retriable:
-        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+        answer.headers["Retry-After"] = str(kind.pause)
     return answer
 
 

@@ -75,6 +75,36 @@ async def test_the_document_is_public(here: Platform, prefix: str) -> None:
     assert answer.json() == root.json()
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_the_documents_are_found_from_the_root(here: Platform, prefix: str) -> None:
+    """faces.md H-4, E-25: the links lead to OpenAPI, AsyncAPI and the page for people, without a token."""
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
+        landing = await client.get(f"{prefix}/")
+        found = [(one["rel"], await client.get(one["href"])) for one in landing.json()["links"]]
+        described = await client.get(f"{prefix}/v3/api-docs")
+    (openapi, asyncapi, page) = [answer for _, answer in found]
+
+    assert [(rel, answer.status_code) for rel, answer in found] == [
+        ("service-desc", 200),
+        ("service-desc", 200),
+        ("service-doc", 200),
+    ]
+    assert (openapi.json()["openapi"][:2], asyncapi.json()["asyncapi"][:2]) == ("3.", "3.")
+    assert "Swagger" in page.text
+    base = here.url + prefix
+    assert f'<{base}/v3/api-docs>; rel="service-desc"' in landing.headers["Link"]
+    assert described.headers["Link"].startswith(f'<{base}/v3/asyncapi>; rel="service-desc"')
+
+
+async def test_the_command_prints_the_same_asyncapi(here: Platform) -> None:
+    """``rs-order asyncapi`` and the running service agree, because this one has default names."""
+    printed = await rs_order("asyncapi")
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
+        served = await client.get("/v3/asyncapi")
+
+    assert json.loads(printed.out) == served.json()
+
+
 async def test_the_command_prints_the_same_document(document: Document) -> None:
     """``rs-order openapi`` and the running service agree."""
     printed = await rs_order("openapi")

@@ -187,11 +187,11 @@ CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
     "Access-Control-Allow-Headers": "authorization, content-type, scope, idempotency-key, if-match, "
-    "if-none-match, if-range, prefer, range",
+    "if-none-match, if-range, last-event-id, prefer, range",
     "Access-Control-Max-Age": "3600",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, "
-    "Digest, ETag, Idempotent-Replayed, Location, Preference-Applied, "
-    "RateLimit, RateLimit-Policy, Repr-Digest, Retry-After",
+    "Digest, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, "
+    "RateLimit, RateLimit-Policy, Repr-Digest, Retry-After, rs-order-position",
 }
 SAFETY = {
     "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",

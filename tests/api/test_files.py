@@ -1,6 +1,7 @@
 """Downloads of single files from the complete service (rest.md 10.1 and 14, domain.md 11.2)."""
 
 import hashlib
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -79,6 +80,10 @@ async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> 
         answers = [plain, await nobody.get(address), await nobody.head(address)]
         for answer in answers:
             assert (answer.status_code, answer.content) == (202, b"")
+            assert 5 <= int(answer.headers["Retry-After"]) <= 300
+        async with here.client(jane) as client:
+            progress = await client.get(urlsplit(plain.headers["Location"]).path)
+        assert progress.json()["reason"]["code"] == "storage-restoring"
 
         here.sandbox.restores.release()
         await here.peer.until_final(correlation_id)

@@ -92,6 +92,7 @@ async def test_changes_are_rejected(admin: httpx.AsyncClient, verb: str, path: s
         answer = await admin.request(verb, path)
 
     assert (answer.status_code, answer.json()) == REFUSED
+    assert answer.headers["Retry-After"] == "300"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.store.tenants import Maintenance, Tenants
-from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder
+from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder, five_minutes
 from tests.rest.stored_downloads import StoredFakeDownloads
 from tests.support.clock import ManualClock
 from tests.support.stores import MigratedDatabases
@@ -172,6 +172,7 @@ def services(
             lists=OrderLists(downloadable.order, order_tokens, links),
             order_tokens=order_tokens,
             clock=ManualClock(NOW),
+            pause=five_minutes,
         ),
         health=health,
         metrics=Metrics(metrics),

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.parts import Part
@@ -174,6 +174,11 @@ class FakeFileSources:
                 yield OpenFile(chunks, self.headers.get(file.id, {}))
         finally:
             self.open_now -= 1
+
+
+async def five_minutes(tenant: Tenant, order_id: OrderId) -> timedelta:
+    """Return how long to wait for a pending file."""
+    return timedelta(minutes=5)
 
 
 async def pieces(content: bytes) -> AsyncGenerator[bytes, None]:

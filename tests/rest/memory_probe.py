@@ -57,7 +57,14 @@ from tests.rest.conftest import (
     FakeTenants,
     bearer,
 )
-from tests.rest.fake_downloads import EXPIRES_AT, ORDER, OWNER, PRODUCT, incompressible
+from tests.rest.fake_downloads import (
+    EXPIRES_AT,
+    ORDER,
+    OWNER,
+    PRODUCT,
+    five_minutes,
+    incompressible,
+)
 from tests.rest.listed_archives import ListedArchives
 from tests.support.clock import ManualClock
 
@@ -178,6 +185,7 @@ def download_app(
                 lists=OrderLists(downloadable, order_tokens, links),
                 order_tokens=order_tokens,
                 clock=ManualClock(NOW),
+                pause=five_minutes,
             ),
             health=FakeHealth(),
             metrics=Metrics(CollectorRegistry()),

@@ -16,7 +16,7 @@ from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.order_tokens import NoOrderTokens
 from rs_order.ports import FetchError, FetchResult, SourceAnswer
 from tests.rest.conftest import bearer, serving
-from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
+from tests.rest.fake_downloads import ORDER, OWNER, DownloadableOrder, incompressible
 from tests.rest.order_tokens import BAD_TOKENS, order_token
 from tests.rest.test_zip_download import Endless, as_caller
 from tests.support.polling import WAIT_SECONDS, eventually
@@ -396,6 +396,23 @@ async def test_states_of_files(
             assert answer.status_code == status
             assert answer.content == (b"content" if status == 200 else b"")
         assert (file_id in downloadable.sources.opened) is (status == 200)
+
+
+async def test_a_pending_file_says_where_and_when_to_look(
+    api: httpx.AsyncClient, anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """faces.md H-3: at the progress of the order, or here again, since its token opens nothing else."""
+    downloadable.add("a", state=FileState.PENDING)
+    token = {"orderToken": order_token()}
+    order = f"/user/orders/{ORDER}/progress"
+
+    for verb in ("GET", "HEAD"):
+        own = await api.request(verb, PLAIN)
+        by_token = await anonymous.request(verb, PUBLIC, params=token)
+        assert (own.status_code, by_token.status_code) == (202, 202)
+        assert own.headers["Location"].endswith(order)
+        assert by_token.headers["Location"] == str(by_token.url)
+        assert own.headers["Retry-After"] == by_token.headers["Retry-After"] == "300"
 
 
 async def test_head_has_the_headers_of_get_and_asks_storage_for_nothing(
