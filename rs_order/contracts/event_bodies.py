@@ -60,6 +60,11 @@ class EventLinks(WireModel):
     order: str = Field(examples=[_ORDER])
     progress: str = Field(examples=[f"{_ORDER}/progress"])
     download: str = Field(description="The zip.", examples=[f"{_ORDER}/download"])
+    archives: str = Field(description="Those that can be resumed.", examples=[f"{_ORDER}/archives"])
+    stac: str = Field(
+        description="The order as a STAC collection.",
+        examples=["https://regards.example.org/api/v1/rs-order/stac/collections/order-12"],
+    )
 
 
 class FailedFile(WireModel):

@@ -148,7 +148,13 @@ class DownloadLinks:
     def of_event(self, order_id: OrderId) -> dict[str, str]:
         """Return the addresses that an event about an order has."""
         order = f"{self._base}/user/orders/{order_id}"
-        return {"order": order, "progress": f"{order}/progress", "download": f"{order}/download"}
+        return {
+            "order": order,
+            "progress": f"{order}/progress",
+            "download": f"{order}/download",
+            "archives": f"{order}/archives",
+            "stac": f"{self._base}/stac/collections/order-{order_id}",
+        }
 
     def of_file(self, file_id: DataFileId) -> str:
         """Return the address of one file (rest.md 5.8; decisions.md, downloadUrl)."""

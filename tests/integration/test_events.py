@@ -110,7 +110,13 @@ async def test_the_envelope(app: AppHarness) -> None:
     assert event["sequence"] == "000000000000000001"
     assert event["partitionkey"] == f"{TENANT}/order/{order}"
     assert event["correlationid"] == event["data"]["correlationId"] == "c-1"
-    assert event["data"]["links"]["progress"] == f"{base}/user/orders/{order}/progress"
+    assert event["data"]["links"] == {
+        "order": f"{base}/user/orders/{order}",
+        "progress": f"{base}/user/orders/{order}/progress",
+        "download": f"{base}/user/orders/{order}/download",
+        "archives": f"{base}/user/orders/{order}/archives",
+        "stac": f"{base}/stac/collections/order-{order}",
+    }
     assert "owner" not in event["data"]
     assert (parsed.get_id(), parsed.get_subject()) == (event["id"], f"orders/{order}")
     assert parsed.get_data() == event["data"]

@@ -1,7 +1,7 @@
 -- Check the invariants after a move of a sequence, and read what the next move can choose from. It is one
 -- statement, so that it sees one state. $1 slots of a user (0: no limit), $2 capacity of the service
 -- (0: no limit), $3 last line of the history that was checked, $4 now, $5 whether the expected steps must
--- exist (not before the reconciler has found lost ones).
+-- exist (not before the reconciler has found lost ones), $6 the members of each type of event.
 with step as materialized (
     select id, body::jsonb as body, due_at from rs_order.outbox where kind = 'STEP'
 ), response as materialized (
@@ -115,6 +115,12 @@ with step as materialized (
     ) as told on told.order_id = orders.id
     where coalesce(told.number, 0) <> coalesce(told.last, 0)
        or (orders.id is not null and orders.events <> coalesce(told.number, 0))
+    union all
+    select 'an event doesn''t have the members of its type: ' || event.type, event.order_id from event
+    where array(
+            select name from jsonb_object_keys(event.data) as name
+            where name not in ('status', 'percent', 'files', 'correlationId', 'message') order by name)
+        <> array(select name from jsonb_array_elements_text($6::text::jsonb -> event.type) as name order by name)
     union all
     select 'an order that may have events with time is never checked for them', id from orders
     where events_due_at is null and (

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 from asyncpg import Record
 from asyncpg.prepared_stmt import PreparedStatement
 
@@ -17,6 +18,7 @@ from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
+from rs_order.contracts.event_bodies import MEMBERS
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
@@ -84,6 +86,7 @@ set default_transaction_read_only = on;
 set jit = off;
 set plan_cache_mode = force_generic_plan
 """
+_MEMBERS = orjson.dumps(MEMBERS).decode()
 _KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version", "event_log")
 
 
@@ -189,6 +192,7 @@ class OrderHarness:
             self._last_line,
             self.clock.now(),
             steps_exist,
+            _MEMBERS,
         )
         assert found is not None
         unexplained = [line for line in found["lines"] if not is_explained(*line)]
