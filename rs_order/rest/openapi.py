@@ -31,7 +31,8 @@ from rs_order.rest.resources import (
 from rs_order.rest.security import LIST_RESOURCES
 
 Document = dict[str, Any]
-JSON: Final = "application/json"
+OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
+ASYNCAPI: Final = "application/vnd.aai.asyncapi+json;version=3.0.0"
 
 _DESCRIPTION: Final = """\
 Orders of archived files: fill a basket, order, follow the order, download.
@@ -212,21 +213,15 @@ def api_docs_router(app: FastAPI, messages: Callable[[], Document]) -> APIRouter
     @router.get("/")
     async def landing_page(request: Request) -> Response:
         """Lead to the documents. Clients find them by the header ``Link`` (RFC 8631)."""
-        base = base_address(request)
-        found = [
-            {"rel": "service-desc", "href": f"{base}/v3/api-docs", "type": JSON},
-            {"rel": "service-desc", "href": f"{base}/v3/asyncapi", "type": JSON},
-            {"rel": "service-doc", "href": f"{base}/swagger-ui/index.html", "type": "text/html"},
-        ]
+        found = document_links(base_address(request))
         answer = json_answer(request, {"title": app.title, "version": app.version, "links": found})
-        answer.headers["Link"] = _link_header(found)
+        answer.headers["Link"] = link_header(found)
         return answer
 
     @router.get("/v3/api-docs")
     async def api_docs(request: Request) -> Response:
         answer = json_answer(request, app.openapi())
-        href = f"{base_address(request)}/v3/asyncapi"
-        answer.headers["Link"] = _link_header([{"rel": "service-desc", "href": href, "type": JSON}])
+        answer.headers["Link"] = link_header(document_links(base_address(request)))
         return answer
 
     @router.get("/v3/asyncapi")
@@ -260,7 +255,17 @@ def api_docs_router(app: FastAPI, messages: Callable[[], Document]) -> APIRouter
     return router
 
 
-def _link_header(links: Sequence[Mapping[str, str]]) -> str:
+def document_links(base: str) -> list[dict[str, str]]:
+    """Return links to the documents of the interface, and to the page for people (RFC 8631, faces.md H-4)."""
+    return [
+        {"rel": "service-desc", "href": f"{base}/v3/api-docs", "type": OPENAPI},
+        {"rel": "service-desc", "href": f"{base}/v3/asyncapi", "type": ASYNCAPI},
+        {"rel": "service-doc", "href": f"{base}/swagger-ui/index.html", "type": "text/html"},
+    ]
+
+
+def link_header(links: Sequence[Mapping[str, str]]) -> str:
+    """Return links as the value of the header ``Link`` (RFC 8288)."""
     return ", ".join(
         f'<{link["href"]}>; rel="{link["rel"]}"; type="{link["type"]}"' for link in links
     )

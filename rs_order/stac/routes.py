@@ -17,6 +17,7 @@ from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import is_known, preferred_wait
 from rs_order.rest.middleware import facts_of
+from rs_order.rest.openapi import OPENAPI, document_links, link_header
 from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath
 from rs_order.rest.resources import (
     GET_COLLECTION,
@@ -85,14 +86,12 @@ def _serve_landing(endpoints: Endpoints) -> None:
                 addresses.link("data", to(LIST_COLLECTIONS)),
                 addresses.link("search", to(LIST_FOUND_ITEMS), GEO_JSON, method="GET"),
                 addresses.link("search", to(SEARCH_ITEMS), GEO_JSON, method="POST"),
-                addresses.link(
-                    "service-desc",
-                    f"{addresses.base}/v3/api-docs",
-                    "application/vnd.oai.openapi+json;version=3.1",
-                ),
+                addresses.link("service-desc", f"{addresses.base}/v3/api-docs", OPENAPI),
             ],
         }
-        return json_answer(request, document)
+        answer = json_answer(request, document)
+        answer.headers["Link"] = link_header(document_links(addresses.base))
+        return answer
 
     @endpoints.serve(GET_STAC_CONFORMANCE, model=StacConformance)
     async def get_stac_conformance(request: Request) -> Response:

@@ -86,7 +86,7 @@ set default_transaction_read_only = on;
 set jit = off;
 set plan_cache_mode = force_generic_plan
 """
-_MEMBERS = orjson.dumps(MEMBERS).decode()
+_MEMBERS = orjson.dumps({type_.value: members for type_, members in MEMBERS.items()}).decode()
 _KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version", "event_log")
 
 
