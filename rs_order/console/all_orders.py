@@ -102,10 +102,6 @@ def _wanted(
     return Wanted(owner, status, label, correlation, id_, since, until, sort)
 
 
-async def _wanted_of(wanted: Annotated[Wanted, Depends(_wanted)]) -> Wanted:
-    return wanted
-
-
 def serve_all_orders(pages: Pages, orders: AllOrders) -> None:
     _serve_list(pages, orders)
     _serve_csv(pages, orders)

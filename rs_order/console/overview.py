@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from rs_order.console.texts import Texts
@@ -12,8 +12,6 @@ from rs_order.ports import ComponentHealth
 from rs_order.regards.call_watch import ServiceCalls
 from rs_order.store.backlog import Restores, TenantBacklog
 
-LONG: Final = timedelta(minutes=10)
-"""A request that waits for longer is pointed out."""
 _SHOWN: Final = (
     OrderStatus.PENDING,
     OrderStatus.RUNNING,

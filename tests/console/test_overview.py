@@ -62,3 +62,19 @@ async def test_users_see_no_overview(here: Platform) -> None:
         answer = await client.get("/console/overview")
 
     assert answer.status_code == 403
+
+
+async def test_the_pages_of_operators_fit_a_phone_in_french(
+    here: Platform, browser: Browser
+) -> None:
+    """French words are longer. Nothing is cut off, in the dark either, and axe finds nothing."""
+    await dead_letter(here)
+    async with Visitor.at(browser, here.url, PHONE, locale="fr-FR", color_scheme="dark") as visitor:
+        await visitor.sign_in(ADMIN, to="overview")
+        found = {}
+        for path in ("overview", "orders", "queue", "dead-letters", "settings", "audit"):
+            await visitor.go(path)
+            found[path] = (await visitor.overflow(), await visitor.violations())
+
+        assert found == dict.fromkeys(found, (0, []))
+        assert visitor.complaints == []
