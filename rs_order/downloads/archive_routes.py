@@ -284,7 +284,7 @@ def _bytes(
 ) -> Response:
     if archive.state is ArchiveState.SUPERSEDED:
         raise _superseded(request, archive)
-    what = Representation(archive.length, archive.tag)
+    what = Representation(archive.length, archive.tag, archive.created_at)
     part = requested_part(request, what)
     wanted = ArchiveRequest(caller.tenant, archive, email, part or Part(0, archive.length))
     return StreamedPart(

@@ -6,6 +6,8 @@ A download with a strong ``ETag`` and a known length can be resumed: its bytes n
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
 from fastapi import Request
@@ -31,6 +33,8 @@ class Representation:
     """Bytes, or None if that is known only at the end."""
     tag: str | None
     """The strong entity tag with its quotes, or None if nothing proves that the bytes stay the same."""
+    modified: datetime | None = None
+    """Since when the bytes are these; None if that isn't known."""
 
     @property
     def resumable(self) -> bool:
@@ -38,10 +42,18 @@ class Representation:
         return self.length is not None and self.tag is not None
 
     @property
+    def date(self) -> str | None:
+        """``modified`` as in headers, in whole seconds."""
+        return (
+            format_datetime(self.modified.astimezone(UTC), usegmt=True) if self.modified else None
+        )
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The validators, which every response has."""
         tag = {"ETag": self.tag} if self.tag else {}
-        return {**tag, "Accept-Ranges": "bytes" if self.resumable else "none"}
+        date = {"Last-Modified": self.date} if self.date else {}
+        return {**tag, **date, "Accept-Ranges": "bytes" if self.resumable else "none"}
 
 
 def requested_part(request: Request, what: Representation) -> Part | None:
@@ -52,19 +64,21 @@ def requested_part(request: Request, what: Representation) -> Part | None:
     """
     check_preconditions(request, what)
     value = "" if is_head(request.scope) else request.headers.get("Range", "")
-    if what.length is None or what.tag is None or not value or not _same(request, what.tag):
+    if what.length is None or what.tag is None or not value or not _same(request, what):
         return None
     return _part(value, what.length, what.headers)
 
 
 def check_preconditions(request: Request, what: Representation) -> None:
-    """Check ``If-Match`` and ``If-None-Match``. There is no date of a file, so conditions on it are ignored.
+    """Check ``If-Match``, or else ``If-Unmodified-Since``, and then ``If-None-Match``.
+
+    A single file has no date of its own, so conditions on that are ignored.
 
     Raises:
         HttpError: 412 or 304.
     """
     wanted = request.headers.get("If-Match")
-    if wanted is not None and not _matches(wanted, what.tag):
+    if not (_unmodified(request, what) if wanted is None else _matches(wanted, what.tag)):
         text = "The content isn't the one that If-Match names: download all of it again"
         raise HttpError(412, text, headers=what.headers)
     if what.tag is not None and is_known(request, what.tag):
@@ -75,10 +89,22 @@ def _matches(wanted: str, tag: str | None) -> bool:
     return wanted.strip() == "*" or tag in _STRONG_TAG.findall(wanted)
 
 
-def _same(request: Request, tag: str) -> bool:
-    """True unless ``If-Range`` names another content; a date never proves that it is the same."""
+def _unmodified(request: Request, what: Representation) -> bool:
+    """True unless ``If-Unmodified-Since`` is an earlier date; what isn't a date is ignored."""
+    wanted = request.headers.get("If-Unmodified-Since")
+    if wanted is None or what.modified is None:
+        return True
+    try:
+        since = parsedate_to_datetime(wanted)
+    except (ValueError, OverflowError):
+        return True
+    return what.modified.replace(microsecond=0) <= since.replace(tzinfo=since.tzinfo or UTC)
+
+
+def _same(request: Request, what: Representation) -> bool:
+    """True unless ``If-Range`` names another content, by its tag or by exactly its date."""
     wanted = request.headers.get("If-Range")
-    return wanted is None or wanted.strip() == tag
+    return wanted is None or wanted.strip() in {what.tag, what.date}
 
 
 def _part(value: str, length: int, validators: Mapping[str, str]) -> Part | None:

@@ -72,6 +72,7 @@ async def test_an_archive(
     for headers in (head.headers, answer.headers):
         assert headers["Content-Length"] == str(len(answer.content)) == str(archive["length"])
         assert headers["ETag"] == archive["etag"]
+        assert headers["Last-Modified"] == "Sun, 01 Mar 2026 12:30:45 GMT"
         assert headers["Accept-Ranges"] == "bytes"
         assert headers["Content-Disposition"] == f'attachment; filename="order_12.{kind}"'
         assert headers["Cache-Control"] == "private, no-transform"
@@ -195,6 +196,34 @@ async def test_the_same_files_are_the_same_archive(
         await api.get(first["href"], headers={"If-None-Match": first["etag"]})
     ).status_code == 304
     assert (await api.get(first["href"], headers={"If-Match": tar["etag"]})).status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Range": "Sun, 01 Mar 2026 12:30:45 GMT"}, 206),
+        ({"If-Range": "Sun, 01 Mar 2026 12:30:46 GMT"}, 200),
+        ({"If-Unmodified-Since": "Sun, 01 Mar 2026 12:30:45 GMT"}, 206),
+        ({"If-Unmodified-Since": "Sun, 01 Mar 2026 12:30:44 GMT"}, 412),
+        ({"If-Unmodified-Since": "Sun, 01 Mar 2026 12:30:44 -0000"}, 412),
+        ({"If-Unmodified-Since": "yesterday"}, 206),
+        ({"If-Unmodified-Since": "Sun, 01 Mar 2026 12:30:44 +99999999999999"}, 206),
+        ({"If-Match": "*", "If-Unmodified-Since": "Sun, 01 Mar 2026 12:30:44 GMT"}, 206),
+    ],
+)
+async def test_r28_conditions_on_the_date_of_an_archive(
+    api: httpx.AsyncClient,
+    downloadable: DownloadableOrder,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    """It is that of the archive, exactly; with a tag, dates don't matter."""
+    downloadable.add("a", b"content")
+    archive = await made(api)
+
+    answer = await api.get(archive["href"], headers={"Range": "bytes=5-9", **headers})
+
+    assert answer.status_code == status
 
 
 async def test_a_file_that_occurs_twice_is_once_in_the_archive(
