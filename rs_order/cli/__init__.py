@@ -12,6 +12,7 @@ from rs_order.cli import (
     documents,
     event_commands,
     hold_commands,
+    import_command,
     limit_commands,
     order_commands,
     place_order,
@@ -47,6 +48,7 @@ for group in (
     queue_commands,
     quote_command,
     audit_commands,
+    import_command,
     documents,
     demo,
 ):

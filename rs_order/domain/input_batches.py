@@ -49,10 +49,11 @@ def inputs_of(product: Product, process: Process) -> InputProduct:
     taken = [
         file for file in (*product.files, *product.others) if file.data_type in process.data_types
     ]
-    return InputProduct(product.urn, product.provider_id, product.version, tuple(_keyed(taken)))
+    return InputProduct(product.urn, product.provider_id, product.version, tuple(keyed(taken)))
 
 
-def _keyed(files: Iterable[CatalogFile]) -> Iterable[InputFile]:
+def keyed(files: Iterable[CatalogFile]) -> Iterable[InputFile]:
+    """Return the inputs of one product, each with a key of its own."""
     keys: set[str] = set()
     for file in files:
         key, number = file.name, 1
