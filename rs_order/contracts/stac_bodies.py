@@ -133,7 +133,9 @@ class StacConformance(WireModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    conforms_to: list[str] = Field(alias="conformsTo")
+    conforms_to: list[str] = Field(
+        alias="conformsTo", examples=[["https://api.stacspec.org/v1.0.0/core"]]
+    )
 
 
 class StacCollection(_Document):

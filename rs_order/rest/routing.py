@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response, params
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
@@ -162,8 +163,9 @@ class Endpoints:
 
 
 def _response_class(media_type: str | None) -> type[Response]:
-    """Return the class by which a body of this type is documented."""
-    return type("TypedResponse", (Response,), {"media_type": media_type})
+    """Return the class by which a body of this type is documented: JSON by its model, others as text."""
+    base = JSONResponse if media_type is not None and media_type.endswith("+json") else Response
+    return type("TypedResponse", (base,), {"media_type": media_type})
 
 
 def _protected_route(
