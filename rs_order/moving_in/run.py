@@ -39,7 +39,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 ORDERS_AT_A_TIME: Final = 500
 """Orders that one commit lets go on."""
-WRITING_FACTOR: Final = 2.5
+WRITING_FACTOR: Final = 1.5
 """How many times longer an import takes than a check, which reads the same and writes nothing."""
 _LANGUAGES: Final = ("en", "fr")
 
