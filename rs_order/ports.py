@@ -597,6 +597,8 @@ class MailCode(StrEnum):
 
     ORDER_CREATED = "ORDER_CREATED_TEMPLATE"
     ASIDE_ORDERS = "ASIDE_ORDERS_NOTIFICATION_TEMPLATE"
+    WEBHOOK_DISABLED = "WEBHOOK_DISABLED_TEMPLATE"
+    """The reference has none."""
 
 
 @dataclass(frozen=True, slots=True)

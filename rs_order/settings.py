@@ -93,6 +93,7 @@ HttpUrl = Annotated[str, AfterValidator(partial(_url, ("http", "https")))]
 Host = Annotated[str, AfterValidator(_host)]
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 Positive = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _property(name: str) -> dict[str, Any]:
@@ -476,6 +477,31 @@ class Settings(BaseSettings):
         description="Publish the events of orders to the topic exchange `rs-order.events`. Set it only "
         "when all instances have a version that knows it.",
     )
+    events_key: SecretStr | None = Field(
+        None,
+        description="Encrypts the secrets of webhooks in the database: 32 bytes in base64, of "
+        "`openssl rand -base64 32`, the same for all processes. Without it there are no webhooks.",
+    )
+
+    # Webhooks
+    webhook_http: bool = Field(
+        False, description="Let webhooks have `http` URLs and any port, for tests."
+    )
+    webhook_ports: Annotated[list[Port], NoDecode, BeforeValidator(_listed)] = Field(
+        [443, 8443], description="Ports that the URLs of webhooks may have, comma-separated."
+    )
+    webhook_allowed_networks: Listed = Field(
+        [],
+        description="Networks that receivers of webhooks may lie in although they aren't public, "
+        "comma-separated.",
+    )
+    webhook_proxy: HttpUrl | None = Field(
+        None,
+        description="HTTP proxy that sends all requests to receivers of webhooks. It decides then which "
+        "addresses may be reached.",
+    )
+
+    # Audit and reconciler
     audit_retention_days: int = Field(
         365,
         ge=365,
@@ -577,7 +603,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{folder!r} is not an absolute path")
         return folders
 
-    @field_validator("trusted_proxies", "external_allowed_networks")
+    @field_validator("trusted_proxies", "external_allowed_networks", "webhook_allowed_networks")
     @classmethod
     def _networks(cls, proxies: list[str]) -> list[str]:
         for proxy in proxies:
@@ -587,6 +613,10 @@ class Settings(BaseSettings):
     @property
     def external_networks(self) -> list[IPv4Network | IPv6Network]:
         return [ip_network(network, strict=False) for network in self.external_allowed_networks]
+
+    @property
+    def webhook_networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(network, strict=False) for network in self.webhook_allowed_networks]
 
     @property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:

@@ -30,6 +30,7 @@ from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles
 from rs_order.regards.storage import RegardsStorage
 from rs_order.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
+from rs_order.regards.webhook_receivers import WebhookReceivers
 from rs_order.settings import Settings
 from rs_order.store.tenants import Tenants
 
@@ -52,6 +53,7 @@ class PlatformClients:
     projects: Projects | None
     mailer: Mailer | None
     file_sources: FileSources
+    receivers: WebhookReceivers
 
 
 OpenClients = Callable[
@@ -70,7 +72,7 @@ async def open_platform_clients(
         tenants: the tenants whose roles are cached.
         endpoints: the endpoints that only some roles may use.
     """
-    external = ExternalFiles(_external_access(settings))
+    external, receivers = ExternalFiles(_external_access(settings)), webhook_receivers(settings)
     async with new_client() as calls, new_client(FILE_LIMITS, decode=False) as files:
         try:
             services = _Services(settings, calls)
@@ -86,9 +88,11 @@ async def open_platform_clients(
                 projects=services.projects(),
                 mailer=services.mailer(),
                 file_sources=RegardsFileSources(services.stored_files(files), external),
+                receivers=receivers,
             )
         finally:
             await external.aclose()
+            await receivers.aclose()
 
 
 class _Services:
@@ -193,6 +197,12 @@ class _Services:
 
     def _at(self, name: str, url: str) -> RemoteService:
         return RemoteService(name, url, self._calls, memory=self._memory)
+
+
+def webhook_receivers(settings: Settings) -> WebhookReceivers:
+    """Return the client that sends to webhooks."""
+    policy = AddressPolicy(settings.webhook_networks, private=False)
+    return WebhookReceivers(policy, proxy=settings.webhook_proxy)
 
 
 def _external_access(settings: Settings) -> ExternalAccess:

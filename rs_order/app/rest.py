@@ -35,8 +35,6 @@ from rs_order.downloads.readings import Readings
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
 from rs_order.events.stream import OpenStreams
-from rs_order.events.subscription_routes import SubscriptionServices, subscriptions_router
-from rs_order.events.subscriptions import ManageSubscriptions
 from rs_order.holds.routes import HoldServices, holds_router
 from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
@@ -77,6 +75,10 @@ from rs_order.store.pool import Pool
 from rs_order.store.stac import StacViews
 from rs_order.store.subscriptions import SubscriptionViews
 from rs_order.store.tenants import DataSource, Maintenance
+from rs_order.store.webhooks import WebhookViews
+from rs_order.subscriptions.manage import ManageSubscriptions
+from rs_order.subscriptions.routes import SubscriptionServices, subscriptions_router
+from rs_order.subscriptions.webhooks import ManageWebhooks
 from rs_order.tenants.data_source import data_source_router
 from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
 from rs_order.tenants.module_configuration import ExportConfiguration, ImportConfiguration
@@ -240,10 +242,11 @@ def rest_services(
     application: Application,
     pool: Pool,
     tokens: TokenVerifier,
+    *,
     health: Health,
     metrics: Metrics,
-    *,
     readings: Readings,
+    webhooks: ManageWebhooks,
 ) -> RestServices:
     """Return the services of a process.
 
@@ -254,6 +257,7 @@ def rest_services(
         health: the state of what it depends on.
         metrics: what Prometheus reads.
         readings: the files that are being downloaded; the caller closes them.
+        webhooks: manages webhooks.
     """
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     downloads = _download_services(application, pool, readings)
@@ -303,7 +307,9 @@ def rest_services(
         ),
         subscriptions=SubscriptionServices(
             ManageSubscriptions(shared.store, shared.clock),
+            webhooks,
             SubscriptionViews(pool),
+            WebhookViews(pool),
             shared.events.log,
             shared.events.feed,
             keyed,

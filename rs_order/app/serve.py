@@ -38,6 +38,7 @@ from rs_order.app.shared_parts import (
     copied_to_notifier,
     token_verifier,
 )
+from rs_order.app.webhooks import WebhookParts, secret_seal
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.consumers.local_steps import LocalSteps
 from rs_order.downloads.readings import Readings
@@ -89,6 +90,7 @@ async def serve(
     tokens = token_verifier(settings)
     MailRules.of(settings)
     copied_to_notifier(settings)
+    secret_seal(settings)
     async with (
         open_database(settings, clock) as database,
         await _open_monitoring_pool(settings) as monitoring_pool,
@@ -116,13 +118,23 @@ async def serve(
         queues = queues_source(outgoing.depths, names.all_dead_letter_queues)
         sources = [health_source(health), queues, *database_sources(shared, monitoring_pool)]
         metrics = _metrics(sources, incoming, database)
+        webhooks = WebhookParts.of(shared, database.pool)
         services = rest_services(
-            application, database.pool, tokens, health, metrics, readings=readings
+            application,
+            database.pool,
+            tokens,
+            health=health,
+            metrics=metrics,
+            readings=readings,
+            webhooks=webhooks.manage,
         )
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(_run_rest, app, settings, on_ready)
         watches = [watch.run, measure_event_loop, database.tenants.follow]
         local = partial(local_steps.run, shared.steps) if is_worker else None
+        dispatcher = webhooks.dispatcher if is_worker else None
+        if dispatcher is not None:
+            shared.events.numbering.watch(dispatcher.numbered)
         await _run_until(
             stop,
             incoming.connections,
@@ -131,6 +143,7 @@ async def serve(
             watches,
             events=shared.events,
             local=local,
+            dispatch=None if dispatcher is None else dispatcher.run,
             roles=clients.roles,
         )
 
@@ -233,6 +246,7 @@ async def _run_until(
     *,
     events: EventParts,
     local: Callable[[asyncio.Event], Coroutine[None, None, None]] | None,
+    dispatch: Callable[[asyncio.Event], Coroutine[None, None, None]] | None,
     roles: RoleCache | None,
 ) -> None:
     """Run the parts concurrently. Stop first those that receive work, last those that publish results.
@@ -247,6 +261,7 @@ async def _run_until(
         tasks.create_task(events.numbering.run())
         watching = [tasks.create_task(watcher()) for watcher in watchers]
         local_steps = tasks.create_task(local(local_stop)) if local else None
+        dispatching = tasks.create_task(dispatch(local_stop)) if dispatch else None
         if roles is not None:
             tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
@@ -260,6 +275,8 @@ async def _run_until(
         local_stop.set()
         if local_steps is not None:
             await local_steps
+        if dispatching is not None:
+            await dispatching
         if roles is not None:
             await roles.stop()
         await events.numbering.stop()

@@ -22,6 +22,7 @@ from rs_order.cli import (
     serve,
     share_commands,
     tenants,
+    webhook_commands,
     why_command,
 )
 from rs_order.domain.identity import SERVICE
@@ -41,6 +42,7 @@ for group in (
     order_commands,
     why_command,
     event_commands,
+    webhook_commands,
     dead_letter_commands,
     hold_commands,
     limit_commands,

@@ -98,6 +98,8 @@ def _members(value: SettingValue) -> Mapping[str, int | str]:
     """Return the parts of a value by name; a value that is one number or text has one."""
     if isinstance(value, int | str):
         return {_ONLY: value}
+    if not isinstance(value, Mapping):  # texts, which are read from one text as well
+        return {_ONLY: ", ".join(value)}
     return value
 
 

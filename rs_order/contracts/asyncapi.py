@@ -12,6 +12,7 @@ from rs_order.contracts.asyncapi_events import (
     event_channels,
     event_messages,
     event_operations,
+    event_security,
     servers,
 )
 from rs_order.contracts.asyncapi_messages import INSTANCE, Addresses, Message, messages_of
@@ -48,8 +49,8 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
             "description": (
                 "Order service of a space-data archive. It consumes order and cancel requests and the "
                 "events of other services, and publishes the progress of each order. Events of orders are "
-                "CloudEvents, on the broker and over HTTP. Members that are null are left out; unknown "
-                "members are ignored."
+                "CloudEvents, on the broker, over HTTP and to webhooks. Members that are null are left out; "
+                "unknown members are ignored."
             ),
             "license": {"name": "Apache-2.0"},
         },
@@ -63,6 +64,7 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
         "components": {
             "messages": described | event_messages(schemas.event),
             "schemas": schemas.definitions,
+            "securitySchemes": event_security(),
         },
     }
 

@@ -1,4 +1,4 @@
-"""The events of orders in the AsyncAPI document: on the broker, and as server-sent events (faces.md E-25)."""
+"""The events of orders in the AsyncAPI document: on the broker, streamed, and to webhooks (E-25)."""
 
 from typing import Any, Final
 
@@ -17,6 +17,17 @@ BROKER: Final = {"$ref": "#/servers/broker"}
 _API: Final = {"$ref": "#/servers/api"}
 _EVENTS: Final = "events"
 _STREAM: Final = "stream"
+_WEBHOOK: Final = "webhook"
+_SIGNATURE: Final = "webhookSignature"
+_WEBHOOK_HEADERS: Final = {
+    "webhook-id": "The id of the event.",
+    "webhook-timestamp": "The seconds of this attempt, since 1970.",
+    "webhook-signature": "`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body, joined by "
+    "dots; two with a blank while a secret is replaced.",
+    "rs-order-delivery": "An id of this attempt.",
+    "rs-order-attempt": "Its number, from 1.",
+    "rs-order-replay": "`true` if the event was sent again on request.",
+}
 _ATTRIBUTES: Final = ("id", "type", "source", "subject")
 
 
@@ -75,6 +86,12 @@ def event_channels(addresses: Addresses) -> dict[str, Any]:
             "servers": [_API],
             "messages": _references(),
         },
+        _WEBHOOK: {
+            "address": "{url}",
+            "description": "A receiver that subscribed by POST /subscriptions. 2xx: it has the event.",
+            "parameters": {"url": {"description": "Of the subscription."}},
+            "messages": _references(),
+        },
     }
 
 
@@ -91,6 +108,25 @@ def event_operations() -> dict[str, Any]:
             **_on(_STREAM),
             "bindings": {"http": {"method": "GET", "bindingVersion": HTTP_BINDING}},
         },
+        "postEvent": {
+            "action": "send",
+            "summary": "An event for a webhook. The next one of its order waits for it.",
+            **_on(_WEBHOOK),
+            "security": [{"$ref": f"#/components/securitySchemes/{_SIGNATURE}"}],
+            "bindings": {"http": {"method": "POST", "bindingVersion": HTTP_BINDING}},
+        },
+    }
+
+
+def event_security() -> dict[str, Any]:
+    """Return how receivers know that an event is ours."""
+    return {
+        _SIGNATURE: {
+            "type": "httpApiKey",
+            "in": "header",
+            "name": "webhook-signature",
+            "description": "As of Standard Webhooks, by the secret of the subscription.",
+        }
     }
 
 
@@ -110,10 +146,15 @@ def _message(type_: EventType, event_schema: dict[str, Any]) -> dict[str, Any]:
         "contentType": EVENT,
         "headers": {
             "type": "object",
-            "description": "On the broker.",
             "properties": {
-                name: {"type": "string"}
-                for name in (TENANT_HEADER, *(f"ce-{attribute}" for attribute in _ATTRIBUTES))
+                **{
+                    name: {"type": "string", "description": "On the broker."}
+                    for name in (TENANT_HEADER, *(f"ce-{attribute}" for attribute in _ATTRIBUTES))
+                },
+                **{
+                    name: {"type": "string", "description": f"To webhooks: {meaning}"}
+                    for name, meaning in _WEBHOOK_HEADERS.items()
+                },
             },
         },
         "payload": {"allOf": [event_schema, {"properties": {"data": data}}]},

@@ -1,5 +1,6 @@
 """Settings of a tenant: each as REST shows it (rest.md 11.1), and all as a file (11.3)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
@@ -33,8 +34,10 @@ class SettingDto(WireModel):
 
     name: str = Field(examples=["app_sub_order_duration"])
     description: str = Field(examples=["Sub order duration for applicative orders (in hours)"])
-    default_value: Long | str | UserOrderParameters = Field(alias="defaultValue", examples=[2])
-    value: Long | str | UserOrderParameters = Field(examples=[3])
+    default_value: Long | str | UserOrderParameters | list[str] = Field(
+        alias="defaultValue", examples=[2]
+    )
+    value: Long | str | UserOrderParameters | list[str] = Field(examples=[3])
 
     @classmethod
     def of(cls, setting: Setting) -> "SettingDto":
@@ -47,7 +50,7 @@ class SettingDto(WireModel):
 
 
 def _value_of(value: SettingValue) -> Any:
-    return value if isinstance(value, int | str) else UserOrderParameters.model_validate(value)
+    return UserOrderParameters.model_validate(value) if isinstance(value, Mapping) else value
 
 
 class SettingChange(WireModel):
@@ -55,8 +58,13 @@ class SettingChange(WireModel):
 
     value: Any = Field(
         None,
-        description="Hours, hours by name, or a text, as the setting needs. Texts become hours.",
-        examples=[3, "3", {"subOrderDuration": 240, "delayBeforeEmailNotification": 72}],
+        description="Hours, hours by name, or texts, as the setting needs. Texts become hours.",
+        examples=[
+            3,
+            "3",
+            {"subOrderDuration": 240, "delayBeforeEmailNotification": 72},
+            ["*.example.org"],
+        ],
     )
 
 

@@ -30,6 +30,11 @@ UseCaseRejected
 │   └── QuoteChanged       its selection has changed
 ├── ItemsRejected          items of STAC can't be ordered
 ├── TooManySubscriptions   a user or a tenant has too many
+├── WebhookRejected        a webhook can't be as it is wanted
+│   ├── WebhooksOff        this deployment sends none
+│   ├── NoWebhook          the subscription is none, or is one
+│   ├── AddressNotAllowed  nothing may be sent to its URL
+│   └── WebhookNotVerified  its receiver didn't agree
 ├── ActionRejected         the order's status, or the caller's role, doesn't allow the action
 └── DeadLetterRejected     a dead letter can't be replayed or discarded
 """
@@ -243,6 +248,44 @@ class ItemsRejected(UseCaseRejected):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class WebhookRejected(UseCaseRejected):
+    """A webhook can't be as it is wanted. The text says why, and what to do."""
+
+
+class WebhooksOff(WebhookRejected):
+    """This deployment sends nothing to webhooks."""
+
+    code = "webhooks-off"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This deployment has no webhooks: read your events with GET /events, or ask its operator to set "
+            "RS_ORDER_EVENTS_KEY."
+        )
+
+
+class NoWebhook(WebhookRejected):
+    """Webhooks have secrets and deliveries; the other subscriptions are read and acknowledged."""
+
+    code = "other-kind"
+
+    def __init__(self, subscription_id: UUID, *, is_webhook: bool) -> None:
+        kind = "a webhook: its events are sent" if is_webhook else "no webhook: its events are read"
+        super().__init__(f"The subscription {subscription_id} is {kind}.")
+
+
+class AddressNotAllowed(WebhookRejected):
+    """Nothing may be sent to a URL."""
+
+    code = "address-not-allowed"
+
+
+class WebhookNotVerified(WebhookRejected):
+    """A receiver didn't agree to get events."""
+
+    code = "webhook-not-verified"
 
 
 class TooManySubscriptions(UseCaseRejected):

@@ -1,14 +1,14 @@
 """The settings of a tenant and their rules (domain.md 14.1)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rs_order.domain.errors import SettingRejectedError
 
-SettingValue = int | str | Mapping[str, int]
-"""Hours, a text, or hours by name."""
+SettingValue = int | str | Mapping[str, int] | Sequence[str]
+"""Hours, a text, hours by name, or texts."""
 
 USER_ORDERS: Final = "user_order_parameters"
 APP_SUB_ORDER: Final = "app_sub_order_duration"
@@ -16,6 +16,10 @@ EXPIRATION: Final = "expiration_max_duration_in_hours"
 EODAG_CLIENT: Final = "eodag_client_basic"
 SUB_ORDER_DURATION: Final = "subOrderDuration"
 NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
+WEBHOOK_HOSTS: Final = "webhook_allowed_hosts"
+MOST_HOSTS: Final = 100
+
+_HOST_PATTERN: Final = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
 
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]+={0,2})?")
 _LONGEST_CLIENT: Final = 1000
@@ -32,8 +36,8 @@ class SettingDefinition:
 
     name: str
     description: str
-    java_class: str
-    """The class of the value in exported configurations."""
+    java_class: str | None
+    """The class of the value in exported configurations. None: the reference has no such setting."""
     default: SettingValue
     allows: Callable[[Any], bool]
     """True for an allowed value, after conversion."""
@@ -56,12 +60,21 @@ class SettingDefinition:
             if not isinstance(value, str):
                 raise SettingRejectedError(self.name, f"{self.name} must be a text.")
             return value.strip()
-        if not isinstance(self.default, Mapping):
+        if isinstance(self.default, int):
             return self._hours(self.name, value)
+        if not isinstance(self.default, Mapping):
+            return self._texts(value)
         if not isinstance(value, Mapping):
             members = " and ".join(self.default)
             raise SettingRejectedError(self.name, f"the value must be an object with {members}.")
         return {member: self._hours(member, value.get(member)) for member in self.default}
+
+    def _texts(self, value: object) -> Sequence[str]:
+        if isinstance(value, str):
+            value = value.split(",") if value.strip() else []
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise SettingRejectedError(self.name, "the value must be a list of texts.")
+        return [one.strip().lower() for one in value]
 
     def _hours(self, what: str, value: object) -> int:
         hours = _whole(value)
@@ -127,6 +140,17 @@ DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
             allows=lambda value: len(value) <= _LONGEST_CLIENT and bool(_BASE64.fullmatch(value)),
             rule="parameter [eodag client basic] must be Base64 of at most 1000 characters.",
         ),
+        SettingDefinition(
+            name=WEBHOOK_HOSTS,
+            description="Hosts to which users may have events sent, such as *.example.org",
+            java_class=None,
+            default=[],
+            allows=lambda value: (
+                len(value) <= MOST_HOSTS and all(map(_HOST_PATTERN.fullmatch, value))
+            ),
+            rule=f"a list of at most {MOST_HOSTS} hosts is needed, each such as hooks.example.org or "
+            "*.example.org.",
+        ),
     )
 }
 """Every setting by its name; REST, store and export follow this table."""
@@ -142,6 +166,11 @@ class Setting:
     @property
     def is_default(self) -> bool:
         return self.value == self.definition.default
+
+    @property
+    def is_exported(self) -> bool:
+        """True unless it is unknown to the reference and has its default."""
+        return self.definition.java_class is not None or not self.is_default
 
 
 def settings_of(stored: Mapping[str, object]) -> list[Setting]:
@@ -170,6 +199,8 @@ class TenantSettings:
     """``expiration_max_duration_in_hours``."""
     eodag_client_basic: str
     """``eodag_client_basic``: what clients of users send to get a token, as in ``Authorization: Basic``."""
+    webhook_hosts: tuple[str, ...]
+    """``webhook_allowed_hosts``: patterns of hosts that users may have as webhooks."""
 
     @classmethod
     def of(cls, stored: Mapping[str, object]) -> "TenantSettings":
@@ -187,4 +218,5 @@ class TenantSettings:
             app_sub_order_hours=values[APP_SUB_ORDER] or values[EXPIRATION],
             expiration_max_hours=values[EXPIRATION],
             eodag_client_basic=values[EODAG_CLIENT],
+            webhook_hosts=tuple(values[WEBHOOK_HOSTS]),
         )

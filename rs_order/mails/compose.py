@@ -20,7 +20,12 @@ from rs_order.ports import (
     TemplateFault,
     TokenHolder,
 )
-from rs_order.store.planned_mails import CreatedOrder, WaitingOrder, WaitingOrders
+from rs_order.store.planned_mails import (
+    CreatedOrder,
+    DisabledWebhook,
+    WaitingOrder,
+    WaitingOrders,
+)
 from rs_order.store.unit_of_work import Store
 
 DOWNLOADER = "https://github.com/RegardsOss/RegardsDownloader/releases"
@@ -74,6 +79,16 @@ class ComposeMail:
             "more_orders": orders.total - len(orders.first),
         }
         return await self._render(tenant, MailCode.ASIDE_ORDERS, variables)
+
+    async def webhook_disabled(self, tenant: Tenant, webhook: DisabledWebhook) -> RenderedMail:
+        """Return the notice that a webhook gets nothing any more."""
+        variables = {
+            "project": tenant,
+            "url": webhook.url,
+            "webhook_label": webhook.label or "",
+            "reason": webhook.because.value,
+        }
+        return await self._render(tenant, MailCode.WEBHOOK_DISABLED, variables)
 
     def _token(self, tenant: Tenant, order: CreatedOrder) -> str | None:
         """Issue an order token to the owner (W24). None without a key: the mail then has no metalink."""

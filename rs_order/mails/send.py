@@ -13,7 +13,12 @@ from rs_order.domain.ids import MailId, Tenant
 from rs_order.domain.retry import RetryPolicy
 from rs_order.mails.compose import ComposeMail
 from rs_order.ports import Clock, Mail, Mailer, RemoteRejection, RemoteUnavailable, UnusableAddress
-from rs_order.store.planned_mails import CreatedOrder, MailToSend, WaitingOrders
+from rs_order.store.planned_mails import (
+    CreatedOrder,
+    DisabledWebhook,
+    MailToSend,
+    WaitingOrders,
+)
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 _mails = Counter("rs_order_mails", "Mails by what became of them", ["kind", "outcome"])
@@ -31,8 +36,8 @@ LISTED = 1000
 
 log = structlog.get_logger(__name__)
 
-_Subject = CreatedOrder | WaitingOrders | None
-"""The orders that a mail is about; None: the mail is obsolete."""
+_Subject = CreatedOrder | WaitingOrders | DisabledWebhook | None
+"""What a mail is about; None: the mail is obsolete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +126,18 @@ class SendMail:
         return True
 
     async def _composed(
-        self, tenant: Tenant, mail: MailToSend, subject: CreatedOrder | WaitingOrders
+        self,
+        tenant: Tenant,
+        mail: MailToSend,
+        subject: CreatedOrder | WaitingOrders | DisabledWebhook,
     ) -> Mail:
         match subject:
             case CreatedOrder():
                 rendered = await self._compose.order_created(tenant, subject)
             case WaitingOrders():
                 rendered = await self._compose.reminder(tenant, subject)
+            case DisabledWebhook():
+                rendered = await self._compose.webhook_disabled(tenant, subject)
         return Mail(
             key=f"{tenant}.{mail.id}",
             to=mail.owner,
@@ -172,7 +182,9 @@ class SendMail:
 
 
 async def _subject_of(uow: UnitOfWork, mail: MailToSend, now: datetime) -> _Subject:
-    """Return the present state of the orders that a mail is about."""
+    """Return the present state of what a mail is about."""
+    if mail.subscription_id is not None:
+        return await uow.mails.disabled_webhook(mail.subscription_id)
     if mail.order_id is not None:
         order = await uow.mails.created_order(mail.order_id)
         return None if order is None or order.status.deleted_or_expired else order

@@ -73,5 +73,6 @@ class PurgeInbox:
                 await uow.quotes.purge(now - KEPT, SLICE),
                 await uow.events.purge(now - self._events, SLICE),
             )
+            await uow.webhooks.end_with_orders()
             due = now if deleted == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

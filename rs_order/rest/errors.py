@@ -43,6 +43,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.QuoteRejected: 409,
     errors.ItemsRejected: 422,
     errors.TooManySubscriptions: 409,
+    errors.WebhookRejected: 422,
     errors.ActionRejected: 401,
     errors.DeadLetterRejected: 409,
     PatternRejectedError: 400,

@@ -51,6 +51,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger(__name__)
 
 
+class AnswerWithSecret(Response):
+    """An answer whose body is for its first reader only. A repetition gets another one."""
+
+    def __init__(self, shown: Response, *, kept: Response) -> None:
+        super().__init__(shown.body, shown.status_code, shown.headers)
+        self.kept: Final = bytes(kept.body)
+
+
 class KeyedWork:
     """The work of a request with a key, done now by this process."""
 
@@ -167,7 +175,8 @@ def _is_kept(answer: Response) -> bool:
 
 def _kept(answer: Response, order_id: OrderId | None = None) -> KeptAnswer:
     headers = {name: value for name, value in answer.headers.items() if name != _LENGTH}
-    return KeptAnswer(answer.status_code, headers, bytes(answer.body), order_id)
+    body = answer.kept if isinstance(answer, AnswerWithSecret) else bytes(answer.body)
+    return KeptAnswer(answer.status_code, headers, body, order_id)
 
 
 def _replayed(request: Request, kept: KeptAnswer) -> Response:

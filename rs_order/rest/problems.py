@@ -63,6 +63,10 @@ class ProblemCode(StrEnum):
     POSITION_GONE = "position-gone"
     UNKNOWN_SUBSCRIPTION = "unknown-subscription"
     TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
+    WEBHOOKS_OFF = "webhooks-off"
+    OTHER_KIND = "other-kind"
+    ADDRESS_NOT_ALLOWED = "address-not-allowed"
+    WEBHOOK_NOT_VERIFIED = "webhook-not-verified"
     UNKNOWN_ARCHIVE = "unknown-archive"
     NOTHING_AVAILABLE = "nothing-available"
     CANNOT_BE_ARCHIVED = "cannot-be-archived"
@@ -288,6 +292,30 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Too many subscriptions",
         "A user may have 20 subscriptions, and a project 500.",
         "End one that nobody reads any more, or read GET /events, which needs none.",
+    ),
+    ProblemCode.WEBHOOKS_OFF: ProblemType(
+        422,
+        "No webhooks here",
+        "This deployment sends nothing to webhooks, because it has no key to encrypt their secrets with.",
+        "Read the events with GET /events, or ask the operator to set RS_ORDER_EVENTS_KEY.",
+    ),
+    ProblemCode.OTHER_KIND: ProblemType(
+        422,
+        "Other kind of subscription",
+        "The events of a webhook are sent; those of other subscriptions are read and acknowledged.",
+        "Look at the member `kind` of the subscription.",
+    ),
+    ProblemCode.ADDRESS_NOT_ALLOWED: ProblemType(
+        422,
+        "Address not allowed",
+        "Nothing may be sent to this URL.",
+        "Use an HTTPS URL of a host that the project allows (setting webhook_allowed_hosts).",
+    ),
+    ProblemCode.WEBHOOK_NOT_VERIFIED: ProblemType(
+        422,
+        "Webhook not verified",
+        "The receiver didn't agree to get events.",
+        "Let it answer OPTIONS with WebHook-Allowed-Origin, or a test event with 2xx, and try again.",
     ),
     ProblemCode.UNKNOWN_ARCHIVE: ProblemType(
         404,

@@ -481,6 +481,34 @@ ACKNOWLEDGE_EVENTS: Final = Resource(
     _SUBSCRIPTIONS,
     "Acknowledge the events of a subscription",
 )
+TEST_WEBHOOK: Final = Resource(
+    "POST",
+    "/subscriptions/{subscriptionId}/test",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Send a test event to a webhook",
+)
+CHANGE_SECRET: Final = Resource(
+    "POST",
+    "/subscriptions/{subscriptionId}/secret",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Give a webhook a new secret",
+)
+REPLAY_EVENTS: Final = Resource(
+    "POST",
+    "/subscriptions/{subscriptionId}/replay",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "Send events to a webhook again",
+)
+LIST_DELIVERIES: Final = Resource(
+    "GET",
+    "/subscriptions/{subscriptionId}/deliveries",
+    REGISTERED_USER,
+    _SUBSCRIPTIONS,
+    "List the deliveries of a webhook",
+)
 
 _ARCHIVES: Final = "ArchiveController"
 MAKE_ARCHIVE: Final = Resource(

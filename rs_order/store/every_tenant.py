@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from rs_order.domain.ids import Tenant
+from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, tenant_schema, transaction
 
 TENANTS_AT_A_TIME: Final = 100
@@ -31,6 +32,7 @@ select where exists (select from {schema}.sub_order where state = 'READY')
         and (select count(*) from {schema}.periodic_run
              where name = any ($2::text[]) or (name = $3 and schedule = $4)) <= cardinality($2::text[]))
 """
+_WITH_WEBHOOKS: Final = "select where exists (select from {schema}.webhook)"
 
 
 async def applied_migrations(pool: Pool, tenants: Sequence[Tenant]) -> dict[Tenant, dict[int, str]]:
@@ -68,10 +70,25 @@ async def tenants_to_resume(
     return [Tenant(row["tenant"]) for row in rows]
 
 
+async def tenants_with_webhooks(pool: Pool, tenants: Sequence[Tenant]) -> list[Tenant]:
+    """Return the tenants that have a webhook.
+
+    Raises:
+        StoreUnavailable: the database can't be reached.
+    """
+    with store_errors():
+        rows = await _of_each(pool, tenants, _WITH_WEBHOOKS, forget=False)
+    return [Tenant(row["tenant"]) for row in rows]
+
+
 async def _of_each(
-    pool: Pool, tenants: Sequence[Tenant], query: str, *parameters: Any
+    pool: Pool, tenants: Sequence[Tenant], query: str, *parameters: Any, forget: bool = True
 ) -> list[Row]:
-    """Return the rows of a query in all schemas, each with its tenant."""
+    """Return the rows of a query in all schemas, each with its tenant.
+
+    ``forget``: close the connections after many tenants. A query that names one table, again and again,
+    keeps them.
+    """
     rows: list[Row] = []
     for part in _parts(tenants):
         statement = " union all ".join(
@@ -80,7 +97,7 @@ async def _of_each(
         )
         async with transaction(pool, readonly=True) as connection:
             rows += await connection.fetch(statement, *parameters)
-    if len(tenants) > TENANTS_AT_A_TIME:
+    if forget and len(tenants) > TENANTS_AT_A_TIME:
         await pool.expire_connections()  # the server's process remembers the tables of all tenants
     return rows
 

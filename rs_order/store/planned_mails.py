@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from rs_order.domain.ids import MailId, OrderId
 from rs_order.domain.states import OrderStatus
+from rs_order.domain.webhooks import Disabled
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected
 
@@ -20,6 +22,8 @@ class MailKind(StrEnum):
     """An order that was placed on the project's site is complete."""
     REMINDER = "REMINDER"
     """Files of an owner's orders wait for their download."""
+    WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    """A webhook gets nothing any more, because its receiver failed. The reference has no such mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class MailToSend:
     """Of ORDER_CREATED."""
     available_before: datetime | None
     """Of REMINDER: it is about orders whose files became available before."""
+    subscription_id: UUID | None
+    """Of WEBHOOK_DISABLED."""
     attempts: int
     """Including the present one."""
     unavailable_since: datetime | None
@@ -74,6 +80,15 @@ class WaitingOrders:
 
 
 @dataclass(frozen=True, slots=True)
+class DisabledWebhook:
+    """Contents of the mail about a webhook that gets nothing any more."""
+
+    url: str
+    label: str | None
+    because: Disabled
+
+
+@dataclass(frozen=True, slots=True)
 class OwnersPage:
     """A page of the owners whose files wait for their download."""
 
@@ -91,6 +106,18 @@ class Mails:
 
     async def plan_creation(self, order_id: OrderId, owner: str) -> MailId:
         return MailId(await self._connection.fetchval(SQL["plan_creation"], order_id, owner))
+
+    async def plan_webhook_disabled(self, owner: str, subscription_id: UUID) -> MailId:
+        return MailId(
+            await self._connection.fetchval(SQL["plan_webhook_disabled"], owner, subscription_id)
+        )
+
+    async def disabled_webhook(self, subscription_id: UUID) -> DisabledWebhook | None:
+        """Return the contents of the mail about a webhook; None: it gets events again, or was removed."""
+        row = await self._connection.fetchrow(SQL["disabled_webhook"], subscription_id)
+        if row is None:
+            return None
+        return DisabledWebhook(row["url"], row["label"], Disabled(row["disabled_because"]))
 
     async def owners_to_remind(
         self, *, after: str, available_before: datetime, limit: int
@@ -122,6 +149,7 @@ class Mails:
             owner=row["owner"],
             order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
             available_before=row["available_before"],
+            subscription_id=row["subscription_id"],
             attempts=row["attempts"],
             unavailable_since=row["unavailable_since"],
             sent=row["sent"],

@@ -1,12 +1,18 @@
 """The subscriptions to events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from rs_order.domain.ids import OrderId, Tenant
-from rs_order.domain.subscriptions import Subscription, SubscriptionScope
+from rs_order.domain.subscriptions import (
+    FailedAttempt,
+    Subscription,
+    SubscriptionScope,
+    Webhook,
+)
+from rs_order.domain.webhooks import Disabled, WebhookMode, WebhookState
 from rs_order.store.pool import Connection, Pool, Row, statements, tenant_schema
 from rs_order.store.rows import affected
 from rs_order.store.tenant_reads import read_rows
@@ -75,11 +81,33 @@ class SubscriptionViews:
     async def list(self, tenant: Tenant, owner: str | None) -> list[Subscription]:
         """Return the subscriptions of an owner, or of all, the newest first."""
         rows = await read_rows(self._pool, tenant, SQL["list"], owner)
-        return [_subscription_of(row) for row in rows]
+        return [_found(row) for row in rows]
 
     async def find(self, tenant: Tenant, subscription_id: UUID) -> Subscription | None:
         rows = await read_rows(self._pool, tenant, SQL["find"], subscription_id)
-        return _subscription_of(rows[0]) if rows else None
+        return _found(rows[0]) if rows else None
+
+
+def _found(row: Row) -> Subscription:
+    found = _subscription_of(row)
+    if not row["is_webhook"]:
+        return found
+    failed_at: datetime | None = row["last_failure"]
+    webhook = Webhook(
+        url=row["url"],
+        mode=WebhookMode(row["mode"]),
+        thresholds=None if row["thresholds"] is None else tuple(row["thresholds"]),
+        state=WebhookState(row["state"]),
+        disabled_because=row["disabled_because"] and Disabled(row["disabled_because"]),
+        allowed_rate=row["allowed_rate"],
+        last_success=row["last_success"],
+        last_failure=None
+        if failed_at is None
+        else FailedAttempt(failed_at, row["last_status"], row["last_answer"]),
+        backlog=row["backlog"],
+        dead=row["dead"],
+    )
+    return replace(found, position=row["done"], webhook=webhook)
 
 
 def _subscription_of(row: Row) -> Subscription:

@@ -54,6 +54,7 @@ from rs_order.store.subscriptions import Subscriptions
 from rs_order.store.tenant_reads import read_rows
 from rs_order.store.tenants import StoredSettings
 from rs_order.store.timed_events import TimedEvents
+from rs_order.store.webhooks import Webhooks
 
 SQL = statements("tenants")
 log = structlog.get_logger(__name__)
@@ -98,6 +99,7 @@ class UnitOfWork:
         self.shares = Shares(connection, tenant)
         self.quotes = Quotes(connection, tenant)
         self.subscriptions = Subscriptions(connection, tenant)
+        self.webhooks = Webhooks(connection)
         self.keyed_requests = KeyedRequests(connection)
         self.item_orders = ItemOrders(connection, tenant)
         self.runs = PeriodicRuns(connection)

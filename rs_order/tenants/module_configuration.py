@@ -49,7 +49,8 @@ class ExportConfiguration:
         async with self._store.unit_of_work(tenant) as uow:
             settings = settings_of(await uow.stored_settings.all())
         module = ExportedModule(
-            module=_MODULE_INFORMATION, configuration=[_exported(setting) for setting in settings]
+            module=_MODULE_INFORMATION,
+            configuration=[_exported(one) for one in settings if one.is_exported],
         )
         return ExportedConfiguration(microservice=SERVICE, modules=[module])
 
@@ -113,7 +114,7 @@ def _exported(setting: Setting) -> ExportedItem:
             description=definition.description,
             value=_text_of(setting.value),
             default_value=_text_of(definition.default),
-            class_name=definition.java_class,
+            class_name=definition.java_class or "java.util.List",
         ),
     )
 

@@ -139,7 +139,7 @@ def _default(field: FieldInfo) -> str:
         case None | []:
             return "none"
         case list():
-            return f"`{','.join(value)}`"
+            return f"`{','.join(map(str, value))}`"
         case bool():
             return f"`{str(value).lower()}`"
         case _:

@@ -14,6 +14,7 @@ from tests.acceptance.platform import Platform, running_platform
 from tests.support.reused_broker import ReusedBroker
 from tests.support.servers import FreshBroker, fresh_database
 
+EVENTS_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 ORDER_SECRET = "!!!! the secret of order tokens in tests !!!!"
 
 
@@ -39,6 +40,9 @@ async def api_platform(
             trusted_proxies=["127.0.0.1"],
             order_secret=ORDER_SECRET,
             max_storage_files_jobs_per_user=0,
+            events_key=EVENTS_KEY,
+            webhook_http=True,
+            webhook_allowed_networks=["127.0.0.1"],
         ) as here,
         here.service(),
     ):

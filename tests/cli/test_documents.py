@@ -125,10 +125,11 @@ async def test_asyncapi_says_what_every_instance_hears(
 
 
 async def test_asyncapi_has_every_event_of_orders(asyncapi: Document) -> None:
-    """On the broker and as a stream, each with the members of its type."""
+    """On the broker, as a stream and for webhooks, each with the members of its type."""
     for operation, address in (
         ("sendEvent", "{tenant}.{event}.{orderId}"),
         ("streamEvents", "/events/stream"),
+        ("postEvent", "{url}"),
     ):
         channel = _at(asyncapi, asyncapi["operations"][operation]["channel"]["$ref"])
         assert channel["address"] == address
@@ -139,6 +140,9 @@ async def test_asyncapi_has_every_event_of_orders(asyncapi: Document) -> None:
 
     assert (exchange["name"], exchange["type"]) == ("rs-order.events", "topic")
     assert message["contentType"] == "application/cloudevents+json"
+    assert "webhook-signature" in message["headers"]["properties"]
+    (security,) = asyncapi["operations"]["postEvent"]["security"]
+    assert _at(asyncapi, security["$ref"])["name"] == "webhook-signature"
     assert {"specversion", "id", "source", "type", "data"} <= set(
         _at(asyncapi, base["$ref"])["required"]
     )

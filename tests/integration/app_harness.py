@@ -145,6 +145,7 @@ class AppHarness:
             connections=None,
             authentication=None,
             mailer=None,
+            receivers=None,
         )
         self.store = Store(pool, lambda _: None)
         self._parts = (

@@ -44,12 +44,24 @@ ASIDE: dict[str, Any] = {
     ],
     "more_orders": 3,
 }
-VARIABLES = {MailCode.ORDER_CREATED: CREATED, MailCode.ASIDE_ORDERS: ASIDE}
+DISABLED: dict[str, Any] = {
+    "project": "project1",
+    "url": "https://hooks.example.org/rs?a=b&c=<d>",
+    "webhook_label": "note <b>book",
+    "reason": "no-success",
+}
+VARIABLES = {
+    MailCode.ORDER_CREATED: CREATED,
+    MailCode.ASIDE_ORDERS: ASIDE,
+    MailCode.WEBHOOK_DISABLED: DISABLED,
+}
 SUBJECTS = {
     ("ORDER_CREATED_TEMPLATE", "en"): "Order number 42 is confirmed",
     ("ORDER_CREATED_TEMPLATE", "fr"): "La commande numéro 42 est confirmée",
     ("ASIDE_ORDERS_NOTIFICATION_TEMPLATE", "en"): "Reminder: some orders are waiting for you",
     ("ASIDE_ORDERS_NOTIFICATION_TEMPLATE", "fr"): "Rappel : des commandes vous attendent",
+    ("WEBHOOK_DISABLED_TEMPLATE", "en"): "A webhook of yours gets no events any more",
+    ("WEBHOOK_DISABLED_TEMPLATE", "fr"): "Un de vos webhooks ne reçoit plus rien",
 }
 
 

@@ -172,7 +172,7 @@ BIG_TABLES = frozenset(
         "keyed_request",
         "quote",
         "event",
-        "subscription",
+        "delivery",
         "capacity_claim",
         "running_sub_order",
         "share",
@@ -222,6 +222,13 @@ select n, gen_random_uuid(), n, 1, 'user' || n % 200, 'order.done', '{{}}', now(
 from generate_series(1, 20000) n;
 insert into subscription (owner, scope, position, created_at)
 select 'user' || n % 200, 'mine', n, now() from generate_series(1, 500) n;
+insert into webhook (subscription_id, url, mode, secret, state, position, behind)
+select id, 'https://hooks.example.org/' || position, 'structured', '', 'active', position, false
+from subscription;
+insert into delivery (subscription_id, position, order_id, state, due_at)
+select subscription_id, n, n / 5, case when n % 50 > 1 then 'delivered' else 'waiting' end,
+       case when n % 50 = 0 then now() end
+from webhook, generate_series(1, 200) n;
 insert into keyed_request (owner, endpoint, key, fingerprint, created_at, claimed_at, status, headers, body)
 select 'user' || n % 200, 'POST /user/orders', 'key ' || n, '', now() - n * interval '1 minute', now(), 201,
        '{{}}', ''
@@ -267,6 +274,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(part)
 
 
+WEBHOOK = "5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"
 HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     (
         "files",
@@ -350,8 +358,6 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("timed_events", "due", (datetime.now(UTC), 200)),
     ("timed_events", "last_checks", ([1, 2], datetime.now(UTC))),
     ("timed_events", "failed_files", ([1, 2], 100)),
-    ("subscriptions", "find", ("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10",)),
-    ("subscriptions", "acknowledge", ("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10", 7)),
     ("stac", "orders", ([1, 2],)),
     ("stac", "reusable", ("user1", "", datetime.now(UTC))),
     ("stac", "of_owner", ("user1", datetime.now(UTC), 7, 100)),
@@ -362,6 +368,23 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("stac", "urns", (2, 1000)),
     ("archives", "delivered", (2, 0, 1000)),
     ("archives", "repeated_names", (2,)),
+    ("subscriptions", "find", (WEBHOOK,)),
+    ("subscriptions", "acknowledge", (WEBHOOK, 7)),
+    ("webhooks", "look", (datetime.now(UTC),)),
+    ("webhooks", "lock_wanting", (100, 105)),
+    ("webhooks", "fan_out", (100, 105, [WEBHOOK], datetime.now(UTC))),
+    ("webhooks", "catch_up", (WEBHOOK, 105, datetime.now(UTC))),
+    ("webhooks", "due_deliveries", ([WEBHOOK], [4], datetime.now(UTC))),
+    (
+        "webhooks",
+        "settle",
+        (
+            *([WEBHOOK], [7], ["waiting"], [datetime.now(UTC)], [WEBHOOK]),
+            *([datetime.now(UTC)], [503], ["later"]),
+        ),
+    ),
+    ("webhooks", "make_due", ([WEBHOOK], [7], datetime.now(UTC))),
+    ("webhooks", "deliveries", (WEBHOOK, None, None, 100)),
     ("retries", "cursor", (2,)),
     ("retries", "files_in_error", (2, 0, 0, 1000)),
     ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),

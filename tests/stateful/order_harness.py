@@ -141,6 +141,7 @@ class OrderHarness:
             authentication=None,
             mailer=None,
             connections=None,
+            receivers=None,
         )
         shared = SharedParts.of(
             self._settings,

@@ -12,6 +12,7 @@ from rs_order.domain.settings import (
     EXPIRATION,
     MOST_HOURS,
     USER_ORDERS,
+    WEBHOOK_HOSTS,
     SettingValue,
     TenantSettings,
     settings_of,
@@ -26,6 +27,7 @@ def test_a_setting_that_was_never_set_has_its_default() -> None:
         app_sub_order_hours=2,
         expiration_max_hours=168,
         eodag_client_basic="",
+        webhook_hosts=(),
     )
     assert all(setting.is_default for setting in settings_of({}))
 
@@ -40,12 +42,12 @@ def test_stored_values_of_the_java_service_are_read() -> None:
         "of another version": "ignored",
     }
 
-    assert TenantSettings.of(stored) == TenantSettings(10, 5, 3, 24, "Y2xpZW50OnNlY3JldA==")
+    assert TenantSettings.of(stored) == TenantSettings(10, 5, 3, 24, "Y2xpZW50OnNlY3JldA==", ())
 
 
 def test_defaults_are_valid() -> None:
     """So a reset is always possible."""
-    assert [d.read(d.default) == d.default for d in DEFINITIONS.values()] == [True] * 4
+    assert [d.read(d.default) == d.default for d in DEFINITIONS.values()] == [True] * 5
 
 
 @given(st.integers(min_value=0, max_value=MOST_HOURS), st.sampled_from(["{}", "{}.0", " +{} "]))
@@ -58,7 +60,9 @@ def test_a_number_is_the_same_in_every_form(hours: int, form: str) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
-@pytest.mark.parametrize("name", [name for name in DEFINITIONS if name != EODAG_CLIENT])
+@pytest.mark.parametrize(
+    "name", [name for name in DEFINITIONS if name not in (EODAG_CLIENT, WEBHOOK_HOSTS)]
+)
 def test_any_other_value_is_rejected_with_the_name(name: str, value: object) -> None:
     """A value is converted, or rejected with the name of the setting; no other error is raised."""
     converted, error = _read(name, value)
@@ -76,6 +80,30 @@ def test_a_client_that_is_no_base64_is_rejected(value: object) -> None:
 
     assert error is not None
     assert error.startswith(f"Invalid Tenant Setting: {EODAG_CLIENT}. Cause: [")
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        (["*.example.org", "Hooks.Example.org"], ["*.example.org", "hooks.example.org"]),
+        ("a.org, *.b.org", ["a.org", "*.b.org"]),
+        ([], []),
+        ("", []),
+    ],
+)
+def test_hosts_of_webhooks(value: object, hosts: list[str]) -> None:
+    assert _read(WEBHOOK_HOSTS, value) == (hosts, None)
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, ["*"], ["*.*.org"], ["https://a.org"], ["a.org/x"], [1], ["a.org"] * 101]
+)
+def test_what_is_no_list_of_hosts(value: object) -> None:
+    converted, error = _read(WEBHOOK_HOSTS, value)
+
+    assert converted is None
+    assert error is not None
+    assert error.startswith(f"Invalid Tenant Setting: {WEBHOOK_HOSTS}. Cause: [")
 
 
 def _read(name: str, value: object) -> tuple[SettingValue | None, str | None]:

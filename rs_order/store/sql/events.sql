@@ -73,7 +73,8 @@ left join (
 order by found.position
 
 -- name: purge
--- Delete the oldest events of the log, of those written before $1, at most $2. Return their number.
+-- Delete the oldest events of the log with their deliveries, of those written before $1, at most $2. Return their
+-- number.
 with deleted as (
     delete from event
     where id = any (array(
@@ -83,6 +84,8 @@ with deleted as (
         where created_at < $1
     ))
     returning position
+), deliveries as (
+    delete from delivery where position = any (array(select position from deleted))
 ), noted as (
     update event_log set purged = greatest(purged, (select max(position) from deleted))
     where exists (select from deleted)

@@ -2,6 +2,15 @@
 -- The mail about a new order. $1 order id, $2 owner.
 insert into mail (kind, owner, order_id) values ('ORDER_CREATED', $2, $1) returning id
 
+-- name: plan_webhook_disabled
+-- The mail about a webhook that gets nothing any more. $1 owner, $2 subscription.
+insert into mail (kind, owner, subscription_id) values ('WEBHOOK_DISABLED', $1, $2) returning id
+
+-- name: disabled_webhook
+-- The contents of that mail, unless it gets events again or was removed. $1 subscription.
+select owner, url, label, disabled_because from webhook join subscription on subscription.id = subscription_id
+where subscription_id = $1 and state = 'disabled'
+
 -- name: owners_to_remind
 -- The next owners with available files, and which of them have an order to be reminded of: two index probes
 -- each. It asks for the first row and not for "exists", which the planner answers with a scan of all waiting.
@@ -33,7 +42,7 @@ returning id
 -- $1 id, $2 now, $3 until.
 update mail set attempts = attempts + 1, claimed_until = $3
 where id = $1 and (claimed_until is null or claimed_until <= $2)
-returning id, kind, owner, order_id, available_before, attempts, unavailable_since, sent
+returning id, kind, owner, order_id, available_before, subscription_id, attempts, unavailable_since, sent
 
 -- name: claimed_until
 -- $1 id.

@@ -13,12 +13,43 @@ select $1, $2, $3, $4::bigint, $5::text[], position, $6::timestamptz from event_
 returning *
 
 -- name: list
+-- Subscriptions; a webhook with what waits, what is dead, and up to where everything was delivered or is dead.
 -- $1 owner (null: all).
-select * from subscription where $1::text is null or owner = $1 order by created_at desc, id
+select subscription.*, webhook.subscription_id is not null as is_webhook, url, mode, thresholds, state, disabled_because,
+       allowed_rate, last_success, last_failure, last_status, last_answer, waiting.number as backlog,
+       dead.number as dead,
+       coalesce(waiting.first - 1, case when behind then webhook.position else fan_out.position end) as done
+from subscription
+left join webhook on webhook.subscription_id = subscription.id
+cross join fan_out
+left join lateral (
+    select count(*) as number, min(delivery.position) as first from delivery
+    where delivery.subscription_id = webhook.subscription_id and delivery.state = 'waiting'
+) as waiting on true
+left join lateral (
+    select count(*) as number from delivery
+    where delivery.subscription_id = webhook.subscription_id and delivery.state = 'dead'
+) as dead on true
+where $1::text is null or owner = $1 order by created_at desc, id
 
 -- name: find
--- $1 id.
-select * from subscription where id = $1
+-- The same for one. $1 id.
+select subscription.*, webhook.subscription_id is not null as is_webhook, url, mode, thresholds, state, disabled_because,
+       allowed_rate, last_success, last_failure, last_status, last_answer, waiting.number as backlog,
+       dead.number as dead,
+       coalesce(waiting.first - 1, case when behind then webhook.position else fan_out.position end) as done
+from subscription
+left join webhook on webhook.subscription_id = subscription.id
+cross join fan_out
+left join lateral (
+    select count(*) as number, min(delivery.position) as first from delivery
+    where delivery.subscription_id = webhook.subscription_id and delivery.state = 'waiting'
+) as waiting on true
+left join lateral (
+    select count(*) as number from delivery
+    where delivery.subscription_id = webhook.subscription_id and delivery.state = 'dead'
+) as dead on true
+where id = $1
 
 -- name: change
 -- $1 id, $2 label, $3 types.

@@ -1,10 +1,10 @@
-"""The endpoints of subscriptions (faces.md 4.2, E-20)."""
+"""The endpoints of subscriptions of both kinds (faces.md 4.2, E-20)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from rs_order.contracts.event_bodies import EVENTS, EventDto
 from rs_order.contracts.subscription_bodies import (
@@ -14,20 +14,20 @@ from rs_order.contracts.subscription_bodies import (
     SubscriptionList,
     SubscriptionRequest,
 )
-from rs_order.core.errors import UnknownSubscription
+from rs_order.core.errors import NoWebhook
 from rs_order.domain.events import types_of
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.subscriptions import Subscription, SubscriptionScope
+from rs_order.domain.webhooks import WebhookMode, WebhookSecret
 from rs_order.events.feed import EventFeed
 from rs_order.events.reading import LogReader, events_answer
-from rs_order.events.subscriptions import ManageSubscriptions, WantedEvents
 from rs_order.rest.access import Access, is_administrator, is_system
 from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import preferred_wait
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
-from rs_order.rest.keyed_requests import KeyedAnswers
+from rs_order.rest.keyed_requests import AnswerWithSecret, KeyedAnswers
 from rs_order.rest.resources import (
     ACKNOWLEDGE_EVENTS,
     ADD_SUBSCRIPTION,
@@ -40,25 +40,36 @@ from rs_order.rest.resources import (
 from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Endpoints
 from rs_order.store.events import EventFilter, EventLog
 from rs_order.store.subscriptions import SubscriptionViews
+from rs_order.store.webhooks import WebhookViews
+from rs_order.subscriptions.manage import ManageSubscriptions, WantedEvents
+from rs_order.subscriptions.webhook_routes import (
+    LARGEST_PAGE,
+    PAGE_SIZE,
+    REJECTED_WEBHOOK,
+    UNKNOWN,
+    SubscriptionId,
+    serve_webhooks,
+    subscription_of,
+)
+from rs_order.subscriptions.webhooks import ManageWebhooks, Rights, WantedWebhook, WebhookChange
 
-PAGE_SIZE: Final = 100
-LARGEST_PAGE: Final = 1000
-
-SubscriptionId = Annotated[
-    UUID, Path(alias="subscriptionId", examples=["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])
+Verification = Annotated[
+    Literal["now"] | None,
+    Query(
+        description="Ask the receiver of a webhook now, and change nothing if it doesn't agree. Absent: it "
+        "is asked soon, and once an hour for a day.",
+    ),
 ]
-_UNKNOWN: Final = {
-    400: "A parameter can't be read (`malformed-request`)",
-    404: "The caller has no such subscription (`unknown-subscription`), or the project isn't served",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionServices:
-    """Manages subscriptions, and reads the events they are about."""
+    """Manages subscriptions, and reads the events and deliveries they are about."""
 
     manage: ManageSubscriptions
+    webhooks: ManageWebhooks
     views: SubscriptionViews
+    deliveries: WebhookViews
     log: EventLog
     feed: EventFeed
     keyed: KeyedAnswers
@@ -70,6 +81,7 @@ def subscriptions_router(access: Access, services: SubscriptionServices) -> APIR
     _serve_reading(endpoints, services)
     _serve_changes(endpoints, services)
     _serve_events(endpoints, services)
+    serve_webhooks(endpoints, services.webhooks, services.views, services.deliveries)
     return endpoints.router
 
 
@@ -82,15 +94,21 @@ def _serve_adding(endpoints: Endpoints, services: SubscriptionServices) -> None:
             **BAD_BODY,
             404: "The caller has no such order, or the project isn't served; nothing was changed",
             409: "The caller or the project has too many subscriptions (`too-many-subscriptions`)",
+            422: REJECTED_WEBHOOK,
         },
         creates=True,
     )
     async def add_subscription(
-        request: Request, caller: AuthorisedCaller, wanted: SubscriptionRequest
+        request: Request,
+        caller: AuthorisedCaller,
+        wanted: SubscriptionRequest,
+        verify: Verification = None,
     ) -> Response:
         """Subscribe to events. The first one is the next that happens.
 
-        The scope `tenant` is for administrators and services.
+        The scope `tenant` is for administrators and services. A webhook gets events when its receiver has
+        agreed: it answers OPTIONS with `WebHook-Allowed-Origin`, or a test event with 2xx. The answer has the
+        secret of its signatures, which is shown only once.
         """
         if wanted.scope is SubscriptionScope.TENANT:
             _require_all_orders(caller)
@@ -100,11 +118,31 @@ def _serve_adding(endpoints: Endpoints, services: SubscriptionServices) -> None:
             wanted.types,
             wanted.label,
         )
-        added = await services.manage.add(caller, events, any_order=_reads_all(caller))
-        answer = json_answer(request, SubscriptionDto.of(added).to_wire(), 201)
-        path = expand(GET_SUBSCRIPTION.template, {"subscriptionId": str(added.id)})
-        answer.headers["Location"] = base_address(request) + path
-        return answer
+        if wanted.url is None:
+            added = await services.manage.add(caller, events, any_order=_reads_all(caller))
+            return _created(request, SubscriptionDto.of(added))
+        webhook = WantedWebhook(
+            events, wanted.thresholds, wanted.url, wanted.mode or WebhookMode.STRUCTURED
+        )
+        rights = Rights(any_order=_reads_all(caller), any_host=_reads_all(caller))
+        added_id, secret = await services.webhooks.add(
+            caller, webhook, rights, verify_now=verify == "now"
+        )
+        found = await subscription_of(services.views, caller, added_id)
+        return _created(request, SubscriptionDto.of(found), secret)
+
+
+def _created(
+    request: Request, made: SubscriptionDto, secret: WebhookSecret | None = None
+) -> Response:
+    """Return the answer about a new subscription. The secret isn't kept for a repetition of the request."""
+    answer = json_answer(request, made.to_wire(), 201)
+    if secret is not None:
+        shown = json_answer(request, {**made.to_wire(), "secret": secret.shown()}, 201)
+        answer = AnswerWithSecret(shown, kept=answer)
+    path = expand(GET_SUBSCRIPTION.template, {"subscriptionId": made.id})
+    answer.headers["Location"] = base_address(request) + path
+    return answer
 
 
 def _serve_reading(endpoints: Endpoints, services: SubscriptionServices) -> None:
@@ -116,36 +154,59 @@ def _serve_reading(endpoints: Endpoints, services: SubscriptionServices) -> None
         content = SubscriptionList(subscriptions=[SubscriptionDto.of(one) for one in found])
         return json_answer(request, content.to_wire())
 
-    @endpoints.serve(GET_SUBSCRIPTION, model=SubscriptionDto, responses=_UNKNOWN)
+    @endpoints.serve(GET_SUBSCRIPTION, model=SubscriptionDto, responses=UNKNOWN)
     async def get_subscription(
         request: Request, caller: AuthorisedCaller, subscription_id: SubscriptionId
     ) -> Response:
-        """A subscription, and the position up to which its events were acknowledged."""
-        found = await _subscription(services, caller, subscription_id)
+        """A subscription, and the position up to which its events were acknowledged or delivered."""
+        found = await subscription_of(services.views, caller, subscription_id)
         return json_answer(request, SubscriptionDto.of(found).to_wire())
 
 
 def _serve_changes(endpoints: Endpoints, services: SubscriptionServices) -> None:
-    @endpoints.serve(CHANGE_SUBSCRIPTION, model=SubscriptionDto, responses={**_UNKNOWN, **BAD_BODY})
+    @endpoints.serve(
+        CHANGE_SUBSCRIPTION,
+        model=SubscriptionDto,
+        responses={**UNKNOWN, **BAD_BODY, 422: REJECTED_WEBHOOK},
+    )
     async def change_subscription(
         request: Request,
         caller: AuthorisedCaller,
         subscription_id: SubscriptionId,
         wanted: SubscriptionChange,
+        verify: Verification = None,
     ) -> Response:
-        """Replace the types and the label. The position stays."""
-        found = await _subscription(services, caller, subscription_id)
-        changed = await services.manage.change(
-            caller, found.id, types=wanted.types, label=wanted.label
-        )
-        return json_answer(request, SubscriptionDto.of(changed).to_wire())
+        """Replace the types and the label, and of a webhook also the thresholds. The position stays.
 
-    @endpoints.serve(REMOVE_SUBSCRIPTION, success=204, responses=_UNKNOWN)
+        A webhook with a new `url`, and one that is enabled again, gets events when its receiver has agreed.
+        """
+        found = await subscription_of(services.views, caller, subscription_id)
+        if found.webhook is None:
+            _require_no_members_of_webhooks(found, wanted)
+            changed = await services.manage.change(
+                caller, found.id, types=wanted.types, label=wanted.label
+            )
+            return json_answer(request, SubscriptionDto.of(changed).to_wire())
+        change = WebhookChange(
+            types=wanted.types,
+            label=wanted.label,
+            thresholds=wanted.thresholds,
+            url=wanted.url,
+            enabled=wanted.enabled,
+            replay_from=wanted.replay_from,
+        )
+        await services.webhooks.change(
+            caller, found, change, any_host=_reads_all(caller), verify_now=verify == "now"
+        )
+        found = await subscription_of(services.views, caller, subscription_id)
+        return json_answer(request, SubscriptionDto.of(found).to_wire())
+
+    @endpoints.serve(REMOVE_SUBSCRIPTION, success=204, responses=UNKNOWN)
     async def remove_subscription(
         caller: AuthorisedCaller, subscription_id: SubscriptionId
     ) -> Response:
         """End a subscription. The events stay in the log."""
-        found = await _subscription(services, caller, subscription_id)
+        found = await subscription_of(services.views, caller, subscription_id)
         await services.manage.remove(caller, found.id)
         return Response(status_code=204)
 
@@ -156,8 +217,9 @@ def _serve_events(endpoints: Endpoints, services: SubscriptionServices) -> None:
         model=list[EventDto],
         media_type=EVENTS,
         responses={
-            **_UNKNOWN,
+            **UNKNOWN,
             410: "Events that weren't acknowledged are deleted (`position-gone`)",
+            422: "The subscription is a webhook (`other-kind`)",
         },
     )
     async def list_subscribed_events(
@@ -171,7 +233,7 @@ def _serve_events(endpoints: Endpoints, services: SubscriptionServices) -> None:
         `rs-order-position` has the position to acknowledge when they are handled. With `Prefer: wait=45` the
         response comes as soon as there is an event, and after 45 s without one.
         """
-        found = await _subscription(services, caller, subscription_id)
+        found = await _pulled(services, caller, subscription_id)
         reader = LogReader(
             services.log, services.feed, caller.tenant, _filter(caller, found), limit
         )
@@ -181,9 +243,10 @@ def _serve_events(endpoints: Endpoints, services: SubscriptionServices) -> None:
         ACKNOWLEDGE_EVENTS,
         model=SubscriptionDto,
         responses={
-            **_UNKNOWN,
+            **UNKNOWN,
             **BAD_BODY,
-            422: "The log has no such position (`invalid-input`); nothing was changed",
+            422: "The log has no such position (`invalid-input`), or the subscription is a webhook "
+            "(`other-kind`); nothing was changed",
         },
     )
     async def acknowledge_events(
@@ -193,23 +256,29 @@ def _serve_events(endpoints: Endpoints, services: SubscriptionServices) -> None:
         wanted: AcknowledgeRequest,
     ) -> Response:
         """Acknowledge the events up to a position. One that was acknowledged before changes nothing."""
-        found = await _subscription(services, caller, subscription_id)
+        found = await _pulled(services, caller, subscription_id)
         moved = await services.manage.acknowledge(caller, found.id, wanted.position)
         return json_answer(request, SubscriptionDto.of(moved).to_wire())
 
 
-async def _subscription(
+async def _pulled(
     services: SubscriptionServices, caller: Caller, subscription_id: UUID
 ) -> Subscription:
-    """Return a subscription of the caller, or of anybody in the project for an administrator.
+    """Return a subscription whose client reads its events.
 
     Raises:
-        UnknownSubscription: the caller has none with this id.
+        UnknownSubscription: as of `subscription_of`.
+        NoWebhook: it is a webhook.
     """
-    found = await services.views.find(caller.tenant, subscription_id)
-    if found is None or (found.owner != caller.email and not is_administrator(caller)):
-        raise UnknownSubscription(subscription_id)
+    found = await subscription_of(services.views, caller, subscription_id)
+    if found.webhook is not None:
+        raise NoWebhook(found.id, is_webhook=True)
     return found
+
+
+def _require_no_members_of_webhooks(found: Subscription, wanted: SubscriptionChange) -> None:
+    if (wanted.url, wanted.thresholds, wanted.enabled, wanted.replay_from) != (None,) * 4:
+        raise NoWebhook(found.id, is_webhook=False)
 
 
 def _filter(caller: Caller, subscription: Subscription) -> EventFilter:

@@ -14,7 +14,7 @@ from rs_order.domain.subscriptions import (
     SubscriptionScope,
 )
 from rs_order.ports import Clock
-from rs_order.store.unit_of_work import Store
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,7 @@ class ManageSubscriptions:
             TooManySubscriptions: a limit of the user or of the tenant is reached.
         """
         async with self._store.unit_of_work(caller.tenant) as uow:
-            if wanted.order_id is not None:
-                owner = await uow.orders.owner(wanted.order_id)
-                if owner is None or (owner != caller.email and not any_order):
-                    raise NotFound(f"You have no order {wanted.order_id}.")
-            count = await uow.subscriptions.count(caller.email)
-            if count.of_owner >= MOST_OF_USER:
-                raise TooManySubscriptions(f"You have {count.of_owner} subscriptions")
-            if count.of_tenant >= MOST_OF_TENANT:
-                raise TooManySubscriptions(f"The project has {count.of_tenant} subscriptions")
+            await self.require_room(uow, caller, wanted, any_order=any_order)
             return await uow.subscriptions.add(
                 caller.email,
                 self._clock.now(),
@@ -61,6 +53,24 @@ class ManageSubscriptions:
                 types=wanted.types,
                 label=wanted.label,
             )
+
+    async def require_room(
+        self, uow: UnitOfWork, caller: Caller, wanted: WantedEvents, *, any_order: bool
+    ) -> None:
+        """Check that the caller may have one more. No other one begins until the unit of work ends.
+
+        Raises:
+            NotFound, TooManySubscriptions: as of `add`.
+        """
+        if wanted.order_id is not None:
+            owner = await uow.orders.owner(wanted.order_id)
+            if owner is None or (owner != caller.email and not any_order):
+                raise NotFound(f"You have no order {wanted.order_id}.")
+        count = await uow.subscriptions.count(caller.email)
+        if count.of_owner >= MOST_OF_USER:
+            raise TooManySubscriptions(f"You have {count.of_owner} subscriptions")
+        if count.of_tenant >= MOST_OF_TENANT:
+            raise TooManySubscriptions(f"The project has {count.of_tenant} subscriptions")
 
     async def change(
         self,
