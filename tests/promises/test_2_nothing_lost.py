@@ -92,6 +92,34 @@ async def test_promise_2_nothing_lost_when_killed_between_publish_and_confirm(
         assert granted_ids == [granted, granted]
 
 
+async def test_promise_2_nothing_lost_of_events_when_killed_before_they_have_positions(
+    platform: Platform,
+) -> None:
+    """They are committed with the order, and the next process gives them their positions (faces.md E-4)."""
+    async with (
+        instance(platform) as first,
+        locked(platform.database_url, "select from event_log for update"),
+    ):
+        correlation_id = await platform.peer.order("*")
+        await until(platform.database_url, "exists (select from event)")
+        await first.kill()
+
+    assert await platform.rows("select from event where position is not null") == []
+
+    async with instance(platform):
+        await platform.peer.until_final(correlation_id)
+        await until(
+            platform.database_url,
+            "bool_or(type = 'order.done') and count(*) = count(position) from event",
+        )
+        found = await platform.rows("select type, ordinal, position from event order by position")
+
+    assert found[0]["type"] == "order.created"
+    assert [(row["ordinal"], row["position"]) for row in found] == [
+        (number, number) for number in range(1, len(found) + 1)
+    ]
+
+
 async def test_w3_promise_2_nothing_lost_when_killed_in_the_middle_of_a_completion(
     platform: Platform,
 ) -> None:
