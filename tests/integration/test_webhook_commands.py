@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -61,11 +62,12 @@ async def test_nothing_there(webhooks: Command) -> None:
     assert shown.exit_code == 1
 
 
-async def test_replaying(sender: Sender, webhooks: Command, webhook: UUID) -> None:
+async def test_replaying(app: AppHarness, sender: Sender, webhooks: Command, webhook: UUID) -> None:
     """The running service sends the events."""
     before = len(sender.receivers.sent)
     told = await webhooks("replay", webhook, "--from-position", 2)
     none = await webhooks("replay", webhook, "--since", "2100-01-01")
+    app.clock.set(datetime.now(UTC))  # that of the command
     await sender.until_idle()
 
     assert told.stdout == "4 events are sent again by the running service\n"
