@@ -46,10 +46,8 @@ class GrantRequests:
 
     async def handle(self, tenant: Tenant, step: GrantRequestsStep) -> None:
         """Answer the requests that can be decided now; further steps decide the others."""
-        async with self._store.unit_of_work(tenant) as uow:
-            requests = {
-                request.id: request for request in await uow.requests.received(step.requests)
-            }
+        waiting = await self._store.received_requests(tenant, step.requests)
+        requests = {request.id: request for request in waiting}
         slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
         deciding = {
             asyncio.create_task(self._decide(tenant, request, slots)): request

@@ -50,7 +50,7 @@ class RecordedRequest:
     """True if this call recorded it."""
 
 
-def _request_of(row: Row) -> RecordedRequest:
+def request_of(row: Row) -> RecordedRequest:
     return RecordedRequest(
         id=RequestId(row["id"]),
         correlation_id=row["correlation_id"],
@@ -80,11 +80,7 @@ class Requests:
             [request.body for request in requests],
             at,
         )
-        return [_request_of(row) for row in rows]
-
-    async def received(self, ids: Sequence[RequestId]) -> list[RecordedRequest]:
-        """Return the requests among these that wait for an answer."""
-        return [_request_of(row) for row in await self._connection.fetch(SQL["received"], ids)]
+        return [request_of(row) for row in rows]
 
     async def lock_received(self, ids: Sequence[RequestId]) -> set[RequestId]:
         """Lock the requests among these that wait for an answer. Return their ids."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.quotes import QuoteId
 from rs_order.domain.retry import Backoff
 from rs_order.domain.selection import Basket
@@ -45,7 +45,8 @@ from rs_order.store.quotes import Quotes, StoredQuote, quote_of
 from rs_order.store.recalls import Recalls
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
-from rs_order.store.requests import Requests
+from rs_order.store.requests import SQL as REQUESTS
+from rs_order.store.requests import RecordedRequest, Requests, request_of
 from rs_order.store.retries import Retries
 from rs_order.store.shares import Shares
 from rs_order.store.stac import ItemOrders
@@ -215,6 +216,17 @@ class Store:
             StoreUnavailable: the database can't be reached.
         """
         return basket_of(owner, await read_rows(self._pool, tenant, BASKETS["of_owner"], owner))
+
+    async def received_requests(
+        self, tenant: Tenant, ids: Sequence[RequestId]
+    ) -> list[RecordedRequest]:
+        """Return the requests among these that wait for an answer, in one round trip; none is locked.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        rows = await read_rows(self._pool, tenant, REQUESTS["received"], ids)
+        return [request_of(row) for row in rows]
 
     async def completion_positions(
         self, tenant: Tenant, wanted: Sequence[tuple[OrderId, int]]
