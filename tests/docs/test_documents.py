@@ -80,6 +80,15 @@ def test_every_decision_is_listed() -> None:
     assert [path.name for path in sorted(folder.glob("0*.md")) if path.name not in listed] == []
 
 
+def test_the_readme_has_every_package() -> None:
+    """A stranger finds in the layout what each folder is for."""
+    layout = README[README.index("## Layout") : README.index("## Read on")]
+    named = {name.removeprefix("rs_order/") for name in re.findall(r"`([a-z_/]+)`", layout)}
+
+    packages = {path.parent.name for path in ROOT.glob("rs_order/*/__init__.py")}
+    assert packages - named == set()
+
+
 def test_scripts_of_the_readme_exist() -> None:
     """A reader can copy each line that calls one."""
     scripts = set(re.findall(r"(?:scripts|\.ci)/[a-z\-]+", README))
