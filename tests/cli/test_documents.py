@@ -65,6 +65,8 @@ async def test_asyncapi_has_the_structure_of_its_version(asyncapi: Document) -> 
     assert {"title", "version"} <= asyncapi["info"].keys()
     for channel in asyncapi["channels"].values():
         assert isinstance(channel["address"], str)
+        if channel["address"] == "{url}":  # of a receiver, so it is on none of these servers
+            continue
         (server,) = channel["servers"]
         if server["$ref"] == "#/servers/api":
             continue

@@ -16,6 +16,7 @@ from tests.fault_run.deployment import SLOTS, Deployment
 from tests.fault_run.load import Customer
 from tests.fault_run.plan import TENANTS, Door, Fate
 from tests.fault_run.rubbish import MARK
+from tests.support.event_members import EVENT_MEMBERS
 from tests.support.history import is_explained
 
 _INVARIANTS: Final = (Path(__file__).parents[1] / "stateful" / "checks.sql").read_text()
@@ -95,7 +96,7 @@ async def _invariants(connection: asyncpg.Connection) -> list[str]:
     """Check counters, statuses, steps and responses as the random sequences do."""
     statement = await connection.prepare(_INVARIANTS)
     now = await connection.fetchval("select now()")
-    row = await statement.fetchrow(SLOTS, 0, 0, now, True)
+    row = await statement.fetchrow(SLOTS, 0, 0, now, True, EVENT_MEMBERS)
     assert row is not None
     lines = await connection.fetch(
         "select sub_order_id is null, before, after, reason from history where data_file_id is null"

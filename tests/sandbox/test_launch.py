@@ -28,7 +28,7 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
         sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    lines = [(await process.stdout.readline()).decode().strip() for _ in range(12)]
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(15)]
     variables = dict(line.split("=", 1) for line in lines if line.startswith("RS_ORDER_"))
     async with httpx.AsyncClient(timeout=60) as http:
         status = (await http.get(variables["RS_ORDER_CATALOG_URL"] + "/x")).status_code
@@ -38,6 +38,9 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
     assert set(variables) == {
         "RS_ORDER_JWT_KEY_HS512",
         "RS_ORDER_CATALOG_URL",
+        "RS_ORDER_CATALOG_STAC_URL",
+        "RS_ORDER_AUTHENTICATION_URL",
+        "RS_ORDER_TOKEN_URL",
         "RS_ORDER_STORAGE_URL",
         "RS_ORDER_DAM_URL",
         "RS_ORDER_PROCESSING_URL",

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import orjson
 from asyncpg import Record
 from asyncpg.prepared_stmt import PreparedStatement
 
@@ -18,7 +17,6 @@ from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
-from rs_order.contracts.event_bodies import MEMBERS
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
@@ -62,6 +60,7 @@ from tests.stateful.fakes import (
     FakeUsers,
 )
 from tests.support.clock import NOW, ManualClock
+from tests.support.event_members import EVENT_MEMBERS
 from tests.support.history import is_explained
 from tests.support.rows import use_tenant
 
@@ -86,7 +85,6 @@ set default_transaction_read_only = on;
 set jit = off;
 set plan_cache_mode = force_generic_plan
 """
-_MEMBERS = orjson.dumps({type_.value: members for type_, members in MEMBERS.items()}).decode()
 _KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version", "event_log")
 
 
@@ -193,7 +191,7 @@ class OrderHarness:
             self._last_line,
             self.clock.now(),
             steps_exist,
-            _MEMBERS,
+            EVENT_MEMBERS,
         )
         assert found is not None
         unexplained = [line for line in found["lines"] if not is_explained(*line)]
