@@ -59,6 +59,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 SAID_COOKIE: Final = "rs-order-said"
 _SAID_SECONDS: Final = 60
 _OF_HTMX: Final = "HX-Request"
+_OF_STREAM: Final = "text/event-stream"
 _RETRY_SECONDS: Final = 5
 SECURITY: Final = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
@@ -329,6 +330,8 @@ def _signed_in(frame: Frame, request: Request) -> tuple[Caller, str]:
 
 def _to_sign_in(request: Request, *, ended: bool) -> Response:
     """Return the way to the sign-in page, and from there back to where the visitor was."""
+    if request.headers.get("Accept") == _OF_STREAM:
+        return Response(status_code=204)  # ends it; the page fetches itself then, and is led there
     root = console_root(request)
     query = {"next": _place(request), **({"ended": "1"} if ended else {})}
     address = f"{root}/sign-in?{urlencode(query)}"

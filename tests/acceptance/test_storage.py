@@ -26,6 +26,7 @@ from tests.acceptance.shared_platform import (
     new_user,
     until_rows,
 )
+from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 
@@ -362,6 +363,7 @@ async def test_one_trace_from_the_request_to_the_last_response(platform: Platfor
         headers = {"traceparent": f"00-{'c' * 32}-{'d' * 16}-01"}
         async with platform.client("jane@example.org") as client:
             await client.get(f"/user/orders/{order}/download", headers=headers)
+        await eventually(lambda: _ended(exported, "HTTP GET"), "the request has ended")
     finally:
         stop()
     ways = _ways(exported.get_finished_spans())
@@ -376,6 +378,10 @@ async def test_one_trace_from_the_request_to_the_last_response(platform: Platfor
     assert {str(one.headers["traceparent"])[:36] for one in responses} == {f"00-{'a' * 32}-"}
     assert ways[f"{'c' * 32} > HTTP GET > call rs-storage"] == 1
     assert [way for way in ways if "step recount > publish STEP > step recount" in way] == []
+
+
+def _ended(exported: InMemorySpanExporter, name: str) -> bool:
+    return any(span.name == name for span in exported.get_finished_spans())
 
 
 def _ways(spans: Sequence[ReadableSpan]) -> Counter[str]:

@@ -233,7 +233,7 @@ async def test_walk_through_the_administration(here: Platform) -> None:
             assert "update" in rels(item)
             assert {"name", "value", "defaultValue"} <= set(item["content"])
             value = item["content"]["value"]
-            sent = value if isinstance(value, dict) else str(value)
+            sent = value if isinstance(value, dict | list) else str(value)
             saved = await page.call("PUT", f"/settings/{name}", {**item["content"], "value": sent})
             assert (saved.status, saved.payload["content"]["value"]) == (200, value)
 

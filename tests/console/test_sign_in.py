@@ -81,6 +81,14 @@ async def test_a_session_that_ends_during_an_act_changes_nothing(
     assert "Running" in await visitor.text(".answer")
 
 
+async def test_a_stream_without_a_session_ends(here: Platform) -> None:
+    """Browsers don't open it again after 204; of a page for people they would complain."""
+    async with httpx.AsyncClient(base_url=here.url, timeout=60) as client:
+        answer = await client.get("/console/live", headers={"Accept": "text/event-stream"})
+
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
 async def test_a_link_on_another_site_leads_to_the_page(here: Platform, visitor: Visitor) -> None:
     """The browser keeps the cookie back at first, and the visitor notices nothing of it."""
     await visitor.sign_in(new_user(here))
