@@ -2,13 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from rs_order.contracts.order_messages import OrderResponse
-from rs_order.demo.cases import ByEodag, Case, Delivery, Outcome, Rejection, Turns
+from rs_order.demo.cases import ByEodag, Case, Delivery, Heard, Outcome, Rejection, Turns
 from rs_order.demo.demo_platform import TENANT, Platform
 from rs_order.demo.followed_order import FollowedOrder, Surroundings
 from rs_order.demo.report import Report
+from rs_order.demo.webhook_receiver import HeardEvent
 from rs_order.demo.zip_verification import DownloadFailed
+
+HEARD_LAST = ("order.done", "order.downloaded")
+"""Events that an order has when its files are downloaded."""
 
 
 class CaseRunner:
@@ -34,6 +39,8 @@ class CaseRunner:
                     await self._check_delivery(case.expected, user, outcome)
                 case Rejection():
                     await self._check_rejection(case.expected, user, outcome)
+                case Heard():
+                    await self._check_heard(case.expected, user, outcome)
                 case Turns():
                     await self._check_turns(case.expected, user, outcome)
                 case ByEodag():
@@ -73,6 +80,20 @@ class CaseRunner:
         )
         if before == len(wanted):
             outcome.problems.append("storage was asked for all files before the first download")
+
+    async def _check_heard(self, expected: Heard, user: str, outcome: Outcome) -> None:
+        """Show the events of an order as they come to a webhook, and check that none is missing."""
+        webhooks = self._surroundings.platform.webhooks
+        async with webhooks.subscribed(user, self._report.heard) as (address, receiver):
+            self._report.receives(address)
+            order = await self._place(outcome.case.query, user, outcome)
+            await order.receive(expected.delivery)
+            if outcome.problems:
+                return  # an order that isn't downloaded as it must be has no last event to wait for
+            with self._report.waiting("waiting for events"):
+                async with asyncio.timeout(self._surroundings.response_timeout):
+                    heard = await receiver.until(HEARD_LAST)
+            outcome.problems += problems_of_events(heard)
 
     async def _check_turns(self, expected: Turns, user: str, outcome: Outcome) -> None:
         """Show why each of two users waits and when their files are expected, then let storage go on."""
@@ -121,3 +142,12 @@ def _compare_rejection(response: OrderResponse, expected: Rejection, outcome: Ou
             f"the response is {response.status} {response.error_type} instead of "
             f"{expected.status} {expected.error_type}"
         )
+
+
+def problems_of_events(heard: Sequence[HeardEvent]) -> list[str]:
+    """Events must be signed, and come in the order of their numbers, which have no gap."""
+    problems = [f"the signature of {one.name} is wrong" for one in heard if not one.is_verified]
+    if [one.ordinal for one in heard] != [*range(1, len(heard) + 1)]:
+        came = ", ".join(f"{one.ordinal}. {one.name}" for one in heard)
+        problems.append(f"events are missing, or came in another order: {came}")
+    return problems

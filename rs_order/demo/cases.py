@@ -62,13 +62,20 @@ class ByEodag:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A webhook of the user must get all events of the order, in order and signed, up to its download."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """An order request, and the result that it must have."""
 
     name: str
     story: str
     query: str
-    expected: Delivery | Rejection | Turns | ByEodag
+    expected: Delivery | Rejection | Turns | ByEodag | Heard
     kinds: tuple[str, ...] = ()
     name_pattern: str | None = None
     size_limit: int | None = None
@@ -128,6 +135,7 @@ def plan_for(archive: Archive, *, has_eodag: bool = False) -> Plan:
         "two users": lambda archive: _two_users(archive, split),
         "online": _online,
         "cut and resumed": lambda archive: _cut(archive, split),
+        "heard by a webhook": lambda archive: _heard(archive, split),
         "eodag": lambda archive: _eodag(archive) if has_eodag else None,
         "external": _external,
         "quicklooks": _quicklooks,
@@ -147,6 +155,7 @@ _WHY_SKIPPED: Mapping[str, str] = {
     "nearline": "no product of the archive is on tape",
     "online": "no product of the archive is on disk",
     "cut and resumed": "no product of the archive is on tape, or curl is missing",
+    "heard by a webhook": "no product of the archive is on tape",
     "eodag": "eodag isn't installed, or no dataset without attached files has a product on tape",
     "external": "no product of the archive is external",
     "quicklooks": "no dataset has quicklooks beside raw data",
@@ -159,13 +168,17 @@ _WHY_SKIPPED: Mapping[str, str] = {
 
 
 def _nearline(archive: Archive, split: Split | None) -> Case | None:
+    chosen = _tape_selection(archive, split)
+    return chosen and Case("nearline", f"{chosen}, on tape", chosen.query, _delivery(chosen))
+
+
+def _tape_selection(archive: Archive, split: Split | None) -> Selection | None:
     """Prefer a dataset other than the one that is split into several sub-orders."""
     on_tape = _stored_at("nearline")
     others = largest_selection(
         archive, on_tape, lambda one: split is None or one.dataset != split.selection.dataset
     )
-    chosen = others or largest_selection(archive, on_tape)
-    return chosen and Case("nearline", f"{chosen}, on tape", chosen.query, _delivery(chosen))
+    return others or largest_selection(archive, on_tape)
 
 
 def _online(archive: Archive) -> Case | None:
@@ -179,6 +192,16 @@ def _cut(archive: Archive, split: Split | None) -> Case | None:
         return None
     story = f"{ordered.story}, in an archive whose download is cut in the middle"
     return replace(ordered, name="cut and resumed", story=story, is_cut=True)
+
+
+def _heard(archive: Archive, split: Split | None) -> Case | None:
+    chosen = _tape_selection(archive, split)
+    return chosen and Case(
+        "heard by a webhook",
+        f"{chosen}, on tape, while a webhook gets the events of the order",
+        chosen.query,
+        Heard(_delivery(chosen)),
+    )
 
 
 def _eodag(archive: Archive) -> Case | None:

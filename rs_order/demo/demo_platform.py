@@ -1,5 +1,6 @@
 """Start everything that the orders of the demo need, and remove it afterwards without a trace."""
 
+import base64
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +24,7 @@ from rs_order.demo.resumed_download import ArchiveDownloader
 from rs_order.demo.servers.lifecycle import Servers, running_servers
 from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.user_tokens import UserTokens
+from rs_order.demo.webhook_receiver import WebhookClient
 from rs_order.demo.zip_verification import ZipDownloader
 from rs_order.domain.estimates import Sample
 from rs_order.domain.ids import Tenant
@@ -90,6 +92,7 @@ class Platform:
     zips: ZipDownloader
     archives: ArchiveDownloader
     progress: ProgressClient
+    webhooks: WebhookClient
     eodag: EodagClient
     sandbox: SandboxControl
     scene: ConsoleScene
@@ -164,6 +167,7 @@ async def running_platform(
             ZipDownloader(client, folder, tokens),
             ArchiveDownloader(client, folder, tokens),
             ProgressClient(client, addresses.service, tokens),
+            WebhookClient(client, addresses.service, tokens),
             EodagClient(client, addresses.service, tokens, python=eodag, folder=folder),
             SandboxControl(client, addresses.sandbox),
             ConsoleScene(client, addresses.service, addresses.sandbox, tokens),
@@ -222,6 +226,9 @@ def _service_settings(
         "HTTP_PORT": str(addresses.service_port),
         "TENANTS": TENANT,
         "EXTERNAL_ALLOWED_NETWORKS": HOST,
+        "EVENTS_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "WEBHOOK_HTTP": "true",
+        "WEBHOOK_ALLOWED_NETWORKS": HOST,
         "FILES_BUCKET_SIZE_MB": repr(sub_order_bytes / MEBIBYTE),
         "MAX_STORAGE_FILES_JOBS_PER_USER": str(slots or SUB_ORDERS_PER_USER),
         "JOBS_POOL_SIZE": str(slots or SUB_ORDERS_AT_ONCE),

@@ -17,13 +17,15 @@ from rs_order.demo.cases import Case, Outcome, Skipped
 from rs_order.demo.order_client import TimedResponse, response_line
 from rs_order.demo.progress_client import OrderProgress
 from rs_order.demo.resumed_download import Resumed
+from rs_order.demo.webhook_receiver import HeardEvent
 
 KIBI = 1024
 
 INTRODUCTION = """\
 The demo starts servers, a simulated platform (the sandbox) and rs_order. Then it places orders over AMQP,
 downloads their zips, and compares the files with the manifest of the archive. A line with + is a response
-of rs_order, with the seconds since the request.
+of rs_order, with the seconds since the request. A line that begins with webhook is an event that a receiver
+of the demo got by HTTP.
 """
 LEGEND = """\
 First, Ready, Final: seconds from the request to the first response, to the first files that are ready to
@@ -119,6 +121,18 @@ class Report:
         )
         self.line(f"  SHA-256 of the resumed archive  {download.sha256}")
         self.line(f"  SHA-256 of an uncut download    {download.sha256_uncut}")
+
+    def receives(self, address: str) -> None:
+        """Print where the events of the following order go."""
+        self.line(f"  rs_order has asked {address}, which agreed to get events")
+
+    def heard(self, event: HeardEvent) -> None:
+        """Print an event that came to a webhook, below the responses."""
+        signature = "signature verified" if event.is_verified else "SIGNATURE WRONG"
+        self.line(
+            f"  webhook    {event.name:<16}  order {event.order_id}  {event.status:<8}"
+            f"{event.percent:>3} %  {signature}"
+        )
 
     def end(self, outcome: Outcome) -> None:
         for problem in outcome.problems:

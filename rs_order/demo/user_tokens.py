@@ -13,7 +13,7 @@ class UserTokens:
         self._tenant = tenant
         self._issuer = TokenIssuer(key)
 
-    def headers(self, user: str) -> dict[str, str]:
+    def headers(self, user: str, role: str = "REGISTERED_USER") -> dict[str, str]:
         """Return the headers of a request of a user."""
-        token = self._issuer.on_behalf(Caller(self._tenant, user, "REGISTERED_USER"))
+        token = self._issuer.on_behalf(Caller(self._tenant, user, role))
         return {"Authorization": f"Bearer {token}"}

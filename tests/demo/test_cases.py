@@ -17,6 +17,7 @@ ALL_CASES = [
     "two users",
     "online",
     "cut and resumed",
+    "heard by a webhook",
     "eodag",
     "external",
     "quicklooks",

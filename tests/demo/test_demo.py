@@ -82,9 +82,13 @@ async def test_demo_passes(servers: Servers, temporary: Path, archive: Path) -> 
     assert code == 0, out
     assert "nearline: 1 product of A, on tape" in out
     assert "1 file, exactly as in the manifest, with the right MD5" in out
+    heard = [line.split()[1] for line in out.splitlines() if line.startswith("  webhook ")]
+    assert heard[0] == "order.created"
+    assert {"order.listed", "suborder.ready", "order.done", "order.downloaded"} <= {*heard}
+    assert out.count("signature verified") == len(heard)
     assert "external: skipped, because no product of the archive is external" in out
     assert "eodag: skipped, because eodag isn't installed" in out
-    assert "All 5 cases passed, 8 skipped" in out
+    assert "All 6 cases passed, 8 skipped" in out
     await _assert_nothing_left(servers, temporary)
 
 
@@ -98,7 +102,7 @@ async def test_eodag_is_a_case_of_the_demo(
 
     assert code == 0, out
     assert "eodag has ordered and downloaded one.dat" in out
-    assert "All 6 cases passed, 7 skipped" in out
+    assert "All 7 cases passed, 7 skipped" in out
     await _assert_nothing_left(servers, temporary)
 
 
