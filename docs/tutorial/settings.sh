@@ -22,6 +22,12 @@ PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
 # Web pages may have their token in the address of a stream of events, as behind the gateway.
 : "${RS_ORDER_TOKEN_IN_QUERY:=true}"
 
+# Webhooks may be on this computer, without HTTPS. The key encrypts their secrets; it is public, so use it here only.
+: "${RS_ORDER_EVENTS_KEY:=b25seS1mb3ItdGhlLXR1dG9yaWFsLTAxMjM0NTY3ODk=}"
+: "${WEBHOOK_PORT:=9200}"
+RS_ORDER_WEBHOOK_HTTP=true
+RS_ORDER_WEBHOOK_ALLOWED_NETWORKS=127.0.0.0/8
+
 # The sandbox plays the other services of the platform, all on one port.
 : "${SANDBOX_PORT:=9100}"
 RS_ORDER_EXTERNAL_ALLOWED_NETWORKS=127.0.0.0/8 # it offers external files on this computer

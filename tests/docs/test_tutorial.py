@@ -20,6 +20,7 @@ from rs_order.demo.servers.management_api import Management
 from rs_order.demo.servers.private_resources import free_ports
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
+from tests.support.polling import WAIT_SECONDS
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 from tests.support.stac_clients import files_below, python_of_clients
 from tests.support.tools import ARIA2, CURL, JQ, PSQL, WGET, program
@@ -32,11 +33,15 @@ LIST_PAGE = (ROOT / "docs/tutorial/lists.md").read_text(encoding="utf-8")
 STOP_SECONDS = 35
 
 
+def commands_of(text: str) -> list[str]:
+    """Return the commands of a page or a part of it, block by block."""
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def commands_with(text: str) -> str:
     """Return the commands of the page, from the one block that holds a text."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    (found,) = [block for block in blocks if text in block]
-    return str(found)
+    (found,) = [block for block in commands_of(PAGE) if text in block]
+    return found
 
 
 async def shell(commands: str, environment: dict[str, str]) -> Process:
@@ -94,7 +99,7 @@ async def environment(
 
 async def settings_of(database_url: str, broker: FreshBroker, downloads: Path) -> dict[str, str]:
     """Return the environment of a reader who has servers and ports of their own."""
-    service_port, sandbox_port = free_ports(2)
+    service_port, sandbox_port, webhook_port = free_ports(3)
     tools = [sys.executable, *[await program(tool) for tool in (CURL, JQ, PSQL)]]
     return {
         "PATH": os.pathsep.join([*(str(Path(tool).parent) for tool in tools), os.environ["PATH"]]),
@@ -107,6 +112,7 @@ async def settings_of(database_url: str, broker: FreshBroker, downloads: Path) -
         "RS_ORDER_AMQP_INSTANCE_VHOST": broker.instance_vhost,
         "RS_ORDER_HTTP_PORT": str(service_port),
         "SANDBOX_PORT": str(sandbox_port),
+        "WEBHOOK_PORT": str(webhook_port),
     }
 
 
@@ -162,7 +168,7 @@ async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: P
         await program(tool)
     own = environment | {"DOWNLOADS": str(tmp_path)}
     order = await ordered_with_curl(own)
-    blocks = re.findall(r"^```sh\n(.*?)^```", LIST_PAGE, re.MULTILINE | re.DOTALL)
+    blocks = commands_of(LIST_PAGE)
 
     code, lines = await ended("".join(blocks), own | {"ORDER": order})
 
@@ -179,7 +185,9 @@ async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: P
 async def test_hear_of_orders(environment: dict[str, str], tmp_path: Path) -> None:
     """The list, the stream and the command have the events of an order, from its creation to its download."""
     own = environment | {"DOWNLOADS": str(tmp_path)}
-    *blocks, follow = re.findall(r"^```sh\n(.*?)^```", EVENT_PAGE, re.MULTILINE | re.DOTALL)
+    *blocks, follow = commands_of(
+        re.sub(r"\n## As a webhook.*?(?=\n## )", "", EVENT_PAGE, flags=re.DOTALL)
+    )
     # From the first event on, so that it doesn't matter when the command is ready.
     following = await shell(f"exec {follow.strip()} --after 0", own)
     try:
@@ -202,6 +210,46 @@ async def test_hear_of_orders(environment: dict[str, str], tmp_path: Path) -> No
     assert printed == ["order.done", "order.downloaded"]
 
 
+async def test_hear_of_orders_by_webhook(environment: dict[str, str], tmp_path: Path) -> None:
+    """The receiver prints each event of an order, from its creation to its download, once and in order."""
+    own = environment | {"DOWNLOADS": str(tmp_path)}
+    begin = commands_of(EVENT_PAGE)[0]
+    (webhook,) = re.findall(r"^## As a webhook\n(.*?)^## ", EVENT_PAGE, re.MULTILINE | re.DOTALL)
+    receive, *subscribe, unsubscribe = commands_of(webhook)
+    receiving = await shell(f"exec {receive}", own)
+    try:
+        await line_with(receiving, "Waiting for events")
+        code, lines = await ended("".join([begin, *subscribe]), own)
+        assert code == 0, lines
+        order = await ordered_with_curl(own)
+        printed = await lines_until(receiving, f"order {order}: order.downloaded")
+        code, lines = await ended(begin + unsubscribe, own)
+        assert code == 0, lines
+    finally:
+        receiving.terminate()
+        await asyncio.wait_for(receiving.communicate(), STOP_SECONDS)
+    events = [line for line in printed if line.startswith("order ")]
+
+    assert events[:2] == [
+        f"order {order}: order.created, PENDING, 0 %",
+        f"order {order}: order.listed, RUNNING, 0 %",
+    ]
+    assert f"order {order}: order.done, DONE, 100 %" in events
+    assert len({*events}) >= 6
+
+
+async def lines_until(process: Process, text: str) -> list[str]:
+    """Return the lines of a program's output, up to the first that holds a text."""
+    assert process.stdout is not None
+    found: list[str] = []
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (found and text in found[-1]):
+            line = await process.stdout.readline()
+            assert line, found
+            found.append(line.decode().rstrip())
+    return found
+
+
 async def test_order_with_eodag_and_read_with_pystac(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -214,11 +262,7 @@ async def test_order_with_eodag_and_read_with_pystac(
     blocks = [
         block
         for page in ("eodag", "pystac")
-        for block in re.findall(
-            r"^```sh\n(.*?)^```",
-            (ROOT / f"docs/tutorial/{page}.md").read_text(encoding="utf-8"),
-            re.MULTILINE | re.DOTALL,
-        )
+        for block in commands_of((ROOT / f"docs/tutorial/{page}.md").read_text(encoding="utf-8"))
     ]
     code, lines = await ended("".join(blocks), own)
 
@@ -232,7 +276,7 @@ async def test_order_with_eodag_and_read_with_pystac(
 
 async def test_commands_of_the_runbook(environment: dict[str, str]) -> None:
     """An operator can copy each block. None of them fails, whatever the state of the service."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    blocks = commands_of(RUNBOOK)
     code, lines = await ended("set -o pipefail\n" + "".join(dict.fromkeys(blocks)), environment)
 
     assert code == 0, lines
