@@ -135,7 +135,9 @@ class ScheduleSubOrders:
             locked = {order.id for order in orders}
             await self._ask.first(uow, chosen, forecast, locked, askers_known=bool(askers))
             await self._save_started(uow, owner, chosen, asked, limited=limited)
-        if decision.again:
+        # What they joined counts for the one that asked, so the next one may fit after all.
+        joined = limited and any(one.joined_files for _, one in chosen)
+        if decision.again or (joined and len(chosen) < len(ready)):
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waits is None:
             return _Passed(limited)

@@ -17,6 +17,7 @@ from rs_order.store.pool import Pool
 from rs_order.store.progress import Progress
 from tests.integration.app_harness import JANE, AppHarness
 from tests.integration.conftest import OTHER, TENANT
+from tests.integration.recall_harness import Recalls
 from tests.support.clock import NOW
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
@@ -180,6 +181,21 @@ async def test_each_user_has_the_limit_of_users(
     assert stalled == []
     assert await running(pool) == ["b0", f"{OWNER}1"]
     assert await app.rows("select from rs_order.waiting_user") == []
+
+
+async def test_what_a_sub_order_joins_makes_room_for_the_next_one(
+    app: AppHarness, pool: Pool, rows: TenantRows
+) -> None:
+    """It counts for who has asked, which is known only after the sub-order has started."""
+    recalls = Recalls(app, rows, pool)
+    await set_limit(app, OF_USER, Amount(files=2))
+    await recalls.started("jane", "a")
+    await recalls.order("john", "a", "b")
+    await recalls.order("john", "c")
+    await recalls.start("john")
+    await app.run()
+
+    assert await recalls.requests() == [(2, ["a"]), (2, ["b"]), (2, ["c"])]
 
 
 async def _stalled(app: AppHarness) -> list[str]:
