@@ -216,6 +216,11 @@ class MovingIn:
                 f"The tenant {tenant} has orders, requests or baskets of its own, and their numbers may "
                 "be those of the source. Import into a new tenant"
             )
+        if begun is None and not await moved.may_raise_sequences():
+            raise MovingInRefused(
+                f"The role of RS_ORDER_DATABASE_URL may not raise the sequences of the tenant {tenant}. "
+                "Import with the role that owns its schema"
+            )
         if signs := await self._signs_of_life():
             raise MovingInRefused(
                 f"The Java service works with {self._source.address}: {'; '.join(signs)}. Stop it, wait "

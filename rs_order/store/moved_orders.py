@@ -174,6 +174,11 @@ class MovedOrders:
         async with self._transaction() as connection:
             return bool(await connection.fetchval(SQL["is_used"]))
 
+    async def may_raise_sequences(self) -> bool:
+        """True if the role of this service's database may do what `begin` does."""
+        async with self._transaction() as connection:
+            return bool(await connection.fetchval(SQL["may_raise_sequences"]))
+
     async def begin(self, source: str, now: datetime, highest: Mapping[str, int | None]) -> None:
         """Begin an import. New ids come after the highest of the source."""
         async with self._transaction() as connection:

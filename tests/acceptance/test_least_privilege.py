@@ -21,6 +21,7 @@ from rs_order.tenants.connect import LONGEST_CAUSE
 from tests.acceptance.archives import twelve_files
 from tests.acceptance.platform import TENANT, running_platform
 from tests.cli.commands import rs_order
+from tests.integration.moving_in.java_database import java_database
 from tests.support.clock import NOW
 from tests.support.quorum_queues import delete_quorum_queues
 from tests.support.servers import FreshBroker, fresh_database, fresh_role
@@ -149,6 +150,22 @@ async def test_a_tenant_without_a_schema(service: Pool) -> None:
 
     assert len(str(failed.value)) <= LONGEST_CAUSE
     assert str(failed.value).startswith(f"Schema order_{'n' * 30} isn't migrated")
+
+
+async def test_an_import_needs_the_owner(migrated: Roles, owner: Pool, servers: Servers) -> None:
+    """It raises sequences. Another role is refused before anything has changed."""
+    await Tenants(owner).add("imported")
+    is_active = "select active from rs_order.tenant where name = 'imported'"
+    async with java_database(servers.database_url) as (url, _):
+        command = ("import-java", "--from", url, "--tenant", "imported")
+        refused = await rs_order(*command, database_url=migrated.service_url)
+        active_after_refusal = await owner.fetchval(is_active)
+        imported = await rs_order(*command, database_url=migrated.owner_url)
+
+    assert refused.code == 1
+    refused.assert_one_line("may not raise the sequences of the tenant imported", "owns its schema")
+    assert active_after_refusal
+    assert imported.code == 0, imported.err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,11 @@ select * from moving_in
 -- True if the tenant has anything that an import could meet.
 select exists (select from orders) or exists (select from order_request) or exists (select from basket)
 
+-- name: may_raise_sequences
+-- True if this role may set the next ids of the tenant; rights on data are not enough for that.
+select bool_and(has_sequence_privilege(oid, 'UPDATE')) from pg_class
+where relkind = 'S' and relnamespace = current_schema()::regnamespace
+
 -- name: begin
 -- $1 source, $2 now.
 insert into moving_in (source, began_at) values ($1, $2)

@@ -75,7 +75,15 @@ CONTENT = {
     )
 }
 
-
+WAITING_CANCEL = """
+with job as (
+    insert into order_.t_job_info (id, class_name, status, status_date, locked)
+    values (gen_random_uuid(), 'fr.cnes.regards.CancelOrderJob', 'QUEUED', '2025-01-01', false)
+    returning id
+)
+insert into order_.t_job_parameters (job_id, class_name, name, value)
+select id, 'java.util.ArrayList', 'ORDERS_TO_CANCEL', $1 from job
+"""
 COPIED = "select count(*) from moving_in_slice where tally is not null"
 
 
@@ -188,6 +196,31 @@ async def test_a_second_import_changes_nothing(java: JavaSide, pool: Pool) -> No
 
     assert second == first
     assert await content(pool) == before
+
+
+async def test_cancel_requests_that_waited_are_received(java: JavaSide, pool: Pool) -> None:
+    """A job of the source hadn't begun to cancel three orders, of which one isn't there any more."""
+    running, done = [
+        await java.connection.fetchval(
+            "select max(id) from order_.t_order where status = $1", status
+        )
+        for status in ("RUNNING", "DONE")
+    ]
+    await java.connection.execute(
+        WAITING_CANCEL,
+        json.dumps([{"id": id_, "status": "RUNNING"} for id_ in (running, done, 10**9)]),
+    )
+
+    report = await java.report()
+
+    (line,) = [one for one in report["tables"] if one["state"] == "CANCEL"]
+    assert line["source"]["rows"] == line["here"]["rows"] == 3
+    async with in_tenant(pool, TENANT) as connection:
+        cancelled = await connection.fetch(
+            "select distinct order_id from history where reason = 'cancel-request'"
+            " and after = 'DELETED' order by 1"
+        )
+    assert [row["order_id"] for row in cancelled] == sorted([running, done])
 
 
 class Killed(Exception):
