@@ -70,7 +70,7 @@ def manage_webhooks(
 
 @dataclass(frozen=True, slots=True)
 class WebhookParts:
-    """What manages webhooks, and what sends to them."""
+    """The use cases of webhooks, and the dispatcher that sends to them."""
 
     manage: ManageWebhooks
     dispatcher: WebhookDispatcher | None

@@ -34,7 +34,7 @@ Text = Annotated[str, Query(max_length=255)]
 
 @dataclass(frozen=True, slots=True)
 class AllOrders:
-    """What the page reads, and the acts it offers."""
+    """The services that the page *Orders* reads, and the acts that it offers."""
 
     reads: OrderReads
     views: OrderViews
@@ -209,7 +209,7 @@ async def _all_of(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an act did with one order."""
+    """The result of an act for one order."""
 
     id: str
     label: str

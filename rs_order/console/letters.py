@@ -1,4 +1,4 @@
-"""What the pages show of dead letters: pure functions, for strangers wrote what is in them."""
+"""Prepares dead letters for the pages. Their content comes from strangers; these functions are pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a member of a body."""
+    """An error in one member of a body."""
 
     member: str
     text: str

@@ -1,4 +1,4 @@
-"""What visitors do with orders: the acts of REST. Those that can't be undone ask first (console.md C8)."""
+"""Acts on orders call the use cases of REST. Those that can't be undone ask first (console.md C8)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

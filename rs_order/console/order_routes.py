@@ -43,7 +43,7 @@ Choice = Annotated[str, Query(max_length=20)]
 
 @dataclass(frozen=True, slots=True)
 class OrderReads:
-    """What the pages of orders read."""
+    """The services that the pages of orders read."""
 
     pages: OrderPages
     waiting: WaitingOrders

@@ -1,4 +1,4 @@
-"""What the pages show of orders: pure functions from what was read to what is written."""
+"""Prepares orders for the pages, in pure functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -56,7 +56,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class OrderContent:
-    """What was read of an order. Of sub-orders and files one more than is shown, if there are more."""
+    """An order as it was read. If there are more sub-orders or files than fit, one more than fit was read."""
 
     order: ShownOrder
     row: OrderRow

@@ -1,4 +1,4 @@
-"""What the overview shows: is it well, and how much is it doing? Pure functions (console.md 4)."""
+"""Prepares the overview in pure functions: is it well, and how much is it doing? (console.md 4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ from rs_order.store.tenants import Maintenance, MaintenanceState
 
 @dataclass(frozen=True, slots=True)
 class OverviewReads:
-    """What the page reads."""
+    """The services that the overview reads."""
 
     health: Health
     calls: Callable[[], Mapping[str, ServiceCalls]]

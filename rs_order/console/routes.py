@@ -31,7 +31,7 @@ ENTER: Final = Resource("GET", "/console/", PUBLIC, "Console", "Enter the consol
 
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
-    """What the console shows, and the use cases that it calls."""
+    """The services of all pages."""
 
     sessions: Sessions
     authentication: Authentication | None
