@@ -79,9 +79,6 @@ class WatchedConnection(DriverConnection):
 
     read_only_seconds: ClassVar[float] = 1.0
     """Sessions of a server that only reads are opened again at most this often."""
-    disk_is_full: ClassVar[bool] = False
-    """True after a unit of work of this process failed because the server's disk is full, until a probe
-    of :class:`rs_order.store.watch.DatabaseWatch` succeeds."""
     is_direct = False
     """True if no pooler may be in between: the session has the time limits, so its transactions need not set
     them, and a single statement needs no transaction."""
@@ -250,7 +247,7 @@ async def _rolled_back_after_errors(pool: Pool, connection: Connection) -> Async
     except BaseException as error:
         await _roll_back(connection)
         if isinstance(error, asyncpg.DiskFullError):
-            WatchedConnection.disk_is_full = True
+            pool.disk_is_full = True
         if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
             await pool.expire_connections()  # the address may lead to another server now
         raise

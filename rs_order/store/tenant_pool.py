@@ -59,6 +59,9 @@ class TenantPool:
 
     def __init__(self, connections: DriverPool) -> None:
         self._connections = connections
+        self.disk_is_full = False
+        """True after a unit of work failed because the server's disk is full, until a probe of
+        :class:`rs_order.store.watch.DatabaseWatch` succeeds."""
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         """By number; the one that was used last is at the end."""
         self._numbers = 0

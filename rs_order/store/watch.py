@@ -18,7 +18,6 @@ from rs_order.store.pool import (
     LONGEST_IDLE_MS,
     LONGEST_STATEMENT_MS,
     Pool,
-    WatchedConnection,
     statements,
 )
 
@@ -69,7 +68,8 @@ class DatabaseWatch:
 
         Args:
             url: PostgreSQL URL.
-            pool: its connections are opened again after a loss, because they may hang.
+            pool: its connections are opened again after a loss, because they may hang. It notes that a unit
+                of work has met a full disk.
             lost: called once when the database stops answering.
             back: called once when it answers again.
             check_seconds: pause after a check that failed.
@@ -129,10 +129,10 @@ class DatabaseWatch:
             log.warning("frozen-sessions-ended", sessions=len(found["ended"]))
         if found["only_reads"]:
             raise asyncpg.ReadOnlySQLTransactionError("the server only reads")
-        if WatchedConnection.disk_is_full:
+        if self._pool.disk_is_full:
             async with self._connection.transaction():
                 await self._connection.execute(self._write_probe)
-            WatchedConnection.disk_is_full = False
+            self._pool.disk_is_full = False
 
     async def _count_failure(self, error: Exception) -> None:
         self._failures += 1

@@ -17,7 +17,7 @@ import pytest
 from rs_order.app.health import RecentHealth, ServiceHealth
 from rs_order.contracts.administration import HealthStatus
 from rs_order.store.outbox import Outbox, OutboxLag
-from rs_order.store.pool import Pool, WatchedConnection
+from rs_order.store.pool import Pool
 from rs_order.store.tenants import Maintenance
 from rs_order.store.watch import DatabaseWatch
 
@@ -49,12 +49,13 @@ class _NoWait(selectors.DefaultSelector):
 
 
 class Server:
-    """A database that works, fails or doesn't answer. It is its only connection, and the stores, too."""
+    """A database that works, fails or doesn't answer. It is its only connection, its pool, and the stores."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.works = asyncio.Event()
         self.works.set()
+        self.disk_is_full = False
 
     async def connect(self, *_: object, **__: object) -> "Server":
         await self._answer()
@@ -110,7 +111,7 @@ def read_only(server: Server) -> None:
 def fill_disk(server: Server) -> None:
     """Fill the disk. A unit of work has met the error."""
     server.error = asyncpg.DiskFullError("full")
-    WatchedConnection.disk_is_full = True
+    server.disk_is_full = True
 
 
 def repair(server: Server) -> None:
@@ -124,7 +125,6 @@ def test_a_database_that_cannot_be_used(
     fail: Any, seconds_after_a_check: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whenever it begins, health and the consumers notice it, and its end."""
-    monkeypatch.setattr(WatchedConnection, "disk_is_full", False)
     with asyncio.Runner(loop_factory=SimulatedTime) as runner:
         steps = _fails_and_is_repaired(fail, seconds_after_a_check, monkeypatch)
         runner.run(asyncio.wait_for(steps, 10 * LIMIT))
