@@ -69,10 +69,12 @@ class Receiver:
 
     async def until(self, name: str, count: int = 1) -> list[Request]:
         """Wait for so many events of a type, and return all requests until then."""
-        async with asyncio.timeout(WAIT_SECONDS), self._came:
-            await self._came.wait_for(
-                lambda: sum(one.name == name for one in self.requests) >= count
-            )
+        async with self._came:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._came.wait_for(lambda: self.names().count(name) >= count)
+            except TimeoutError:
+                raise AssertionError(f"waited for {count} {name}, got {self.names()}") from None
         return list(self.requests)
 
     def names(self) -> list[str]:
