@@ -39,10 +39,10 @@ class Child:
 
     def peak_mib(self) -> float:
         """Return the most memory that it had resident."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("the kernel reports no peak of resident memory")
+        peak = peak_mib_of(self.process.pid)
+        if peak is None:
+            raise RuntimeError("the kernel reports no peak of resident memory")
+        return peak
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -52,6 +52,18 @@ class Child:
             yield
         finally:
             self.process.resume()
+
+
+def peak_mib_of(pid: int) -> float | None:
+    """Return the most memory that a process had resident, or None if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return None
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ _PLANNED = (
     "several",
     "growth",
     "estimates",
+    "moving-in",
 )
 
 

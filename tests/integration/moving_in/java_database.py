@@ -17,6 +17,11 @@ REAL_ROWS = Path(
 """The rows of a real database, beside the project if they are there."""
 SCHEMA = "order_"
 _DDL = Path(__file__).with_name("java_schema.sql").read_text(encoding="utf-8")
+_LARGE = Path(__file__).with_name("large_source.sql").read_text(encoding="utf-8")
+_FILE_INDEXES = """
+select indexname, indexdef from pg_indexes
+where schemaname = $1 and tablename = 't_data_file' and indexname not like '%_pkey'
+"""
 _PARENTS_FIRST = (
     "t_basket",
     "t_basket_dataset",
@@ -68,3 +73,23 @@ async def load_real_rows(connection: asyncpg.Connection, *, while_running: bool 
             await connection.execute(
                 "select setval($1::text::regclass, $2)", row["sequence"], int(row["last_value"])
             )
+
+
+async def load_large_source(
+    connection: asyncpg.Connection, *, orders: int, files: int, sub_order_files: int
+) -> None:
+    """Write the rows of a large service: orders of so many files each, in sub-orders of so many files.
+
+    The indexes of the files are made last, because keys in random order would take hours if there are many.
+    """
+    rows = _LARGE
+    for name, value in (("orders", orders), ("files", files), ("size", sub_order_files)):
+        rows = rows.replace(f"{{{name}}}", str(value))
+    indexes = await connection.fetch(_FILE_INDEXES, SCHEMA)
+    for index in indexes:
+        await connection.execute(f"drop index {index['indexname']}")
+    await connection.execute(rows)
+    await connection.execute("set maintenance_work_mem = '512MB'")
+    for index in indexes:
+        await connection.execute(index["indexdef"])
+    await connection.execute("analyze")
