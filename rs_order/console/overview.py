@@ -38,7 +38,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of the platform, as this instance has met it."""
+    """A service of the platform, or hosts of others, as this instance has met it."""
 
     name: str
     tone: str
@@ -99,18 +99,21 @@ def _written(value: Any) -> str:
     return str(value)
 
 
-def services_of(calls: Mapping[str, ServiceCalls]) -> list[Service]:
-    """Return the services that were called, by name. One whose last call failed is pointed out."""
-    return [
-        Service(
-            name,
-            "good" if one.well else "bad",
-            "check" if one.well else "cross",
-            one.last_good,
-            one.failures,
-        )
-        for name, one in sorted(calls.items())
-    ]
+def services_of(calls: Mapping[str, ServiceCalls], texts: Texts) -> list[Service]:
+    """Return what was called: services of the platform by name, then hosts of others.
+
+    A service whose last call failed is pointed out. A host of others isn't: nobody here can mend it.
+    """
+    found = sorted(calls.items(), key=lambda one: (one[1].of_others, one[0]))
+    return [_service(name, one, texts) for name, one in found]
+
+
+def _service(name: str, calls: ServiceCalls, texts: Texts) -> Service:
+    if calls.of_others:
+        name, tone, icon = texts(f"overview.{name}"), "off", "link"
+    else:
+        tone, icon = ("good", "check") if calls.well else ("bad", "cross")
+    return Service(name, tone, icon, calls.last_good, calls.failures)
 
 
 def verdict_of(

@@ -46,7 +46,7 @@ def serve_overview(pages: Pages, reads: OverviewReads) -> None:
     async def overview(visit: Visiting) -> Response:
         texts, health = visit.texts, await reads.health.check()
         projects = await _projects(visit, reads)
-        services = services_of(reads.calls())
+        services = services_of(reads.calls(), texts)
         everything = visit.caller.role == INSTANCE_ADMIN
         letters = await reads.letters.count(DeadLetterFilter(), operator_of(visit))
         relay = health["relay"].details if "relay" in health else {}

@@ -1,4 +1,7 @@
-"""Remembers of each service of the platform when it last answered well, and how often it failed lately."""
+"""Remembers of each service of the platform when it last answered well, and how often it failed lately.
+
+Hosts that users or files name are remembered, too, but say nothing of the platform.
+"""
 
 import time
 from collections import deque
@@ -10,6 +13,12 @@ from typing import Final
 HOUR_SECONDS: Final = 3600.0
 MOST_KEPT: Final = 10_000
 """Failures of a service that are kept; more aren't counted."""
+EXTERNAL: Final = "external"
+"""The hosts of external files, in the metrics of remote calls."""
+RECEIVERS: Final = "webhooks"
+"""The receivers of webhooks, in the metrics of remote calls."""
+OF_OTHERS: Final = frozenset({EXTERNAL, RECEIVERS})
+"""Any of these hosts may be dead while the platform is well."""
 GOOD: Final = frozenset({"ok", "absent", "rejected"})
 """Outcomes of calls that the service answered as its contract says."""
 
@@ -23,6 +32,8 @@ class ServiceCalls:
     """Within the last hour."""
     well: bool
     """True if the last call was answered well."""
+    of_others: bool = False
+    """True if they went to hosts that don't belong to the platform."""
 
 
 class CallWatch:
@@ -54,4 +65,5 @@ class CallWatch:
             datetime.fromtimestamp(good, UTC) if good is not None else None,
             len(failed),
             good is not None and good >= self._last_failure.get(service, 0.0),
+            of_others=service in OF_OTHERS,
         )

@@ -24,6 +24,7 @@ from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
 from rs_order.regards.address_policy import AddressPolicy, AddressRefused, refuse_disguised
+from rs_order.regards.call_watch import EXTERNAL
 from rs_order.regards.http import (
     FILE_LIMITS,
     NO_RESPONSE,
@@ -164,8 +165,6 @@ async def _rejection(response: aiohttp.ClientResponse) -> FetchError:
 
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-EXTERNAL: Final = "external"
-"""The hosts of external files, in the metrics of remote calls."""
 EXTERNAL_LIMITS: Final = replace(FILE_LIMITS, connect_seconds=10.0)
 
 

@@ -13,10 +13,9 @@ import aiohttp
 from yarl import URL
 
 from rs_order.regards.address_policy import AddressPolicy, AddressRefused, refuse_disguised
+from rs_order.regards.call_watch import RECEIVERS
 from rs_order.regards.http import NO_RESPONSE, CallLimits, measured, new_client, outcome_of, send
 
-RECEIVERS: Final = "webhooks"
-"""The receivers, in the metrics of remote calls."""
 CONNECT_SECONDS: Final = 5.0
 EXCHANGE_SECONDS: Final = 15.0
 MOST_READ: Final = 64 * 1024

@@ -3,12 +3,21 @@
 import pytest
 from playwright.async_api import Browser, expect
 
+from rs_order.regards.call_watch import RECEIVERS
+from rs_order.regards.http import CALLS
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_order
 from tests.console.browsing import DESK, PHONE, Visitor, session
 from tests.console.test_letters import ADMIN, dead_letter
+
+
+@pytest.fixture(autouse=True)
+def _every_service_answered() -> None:
+    """Begin with good answers, because earlier tests of this process let services fail."""
+    for name in CALLS.services():
+        CALLS.note(name, "ok")
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
@@ -45,6 +54,15 @@ async def test_a_service_without_answer_is_named(here: Platform, visitor: Visito
     await expect(visitor.page.locator(".answer")).to_contain_text(
         "No good answer to the last call of: rs-authentication."
     )
+
+
+async def test_dead_hosts_of_users_are_no_trouble_of_the_service(here: Platform) -> None:
+    CALLS.note(RECEIVERS, "unavailable")
+    async with session(here, ADMIN, "PROJECT_ADMIN") as client:
+        page = (await client.get("/console/overview")).text
+
+    assert "Receivers of webhooks" in page
+    assert "No good answer" not in page
 
 
 async def test_an_administrator_of_the_instance_sees_every_project(here: Platform) -> None:

@@ -16,7 +16,7 @@ from rs_order.core.reason_texts import Language
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileCounters, FileState, OrderStatus
 from rs_order.ports import ComponentHealth
-from rs_order.regards.call_watch import ServiceCalls
+from rs_order.regards.call_watch import CallWatch, ServiceCalls
 from rs_order.store.order_pages import ShownOrder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -140,12 +140,25 @@ def test_pages_beside_the_present_one_keep_the_filters() -> None:
 
 def test_the_worst_is_said_first() -> None:
     down = {"db": ComponentHealth(HealthStatus.DOWN, {"error": "gone"})}
-    silent = services_of({"rs-storage": ServiceCalls(None, 3, well=False)})
+    silent = services_of({"rs-storage": ServiceCalls(None, 3, well=False)}, TEXTS)
 
     assert verdict_of(down, silent, 5, TEXTS).text == "Down on this instance: Database."
     assert "rs-storage" in verdict_of(UP, silent, 5, TEXTS).text
     assert verdict_of(UP, [], 5, TEXTS).text == "5 dead letters wait for an operator."
     assert verdict_of(UP, [], 0, TEXTS).tone == "good"
+
+
+@pytest.mark.parametrize("hosts", ["external", "webhooks"])
+def test_dead_hosts_of_others_are_shown_but_count_for_no_verdict(hosts: str) -> None:
+    """One user's dead receiver doesn't make the service unwell."""
+    watch = CallWatch()
+    watch.note(hosts, "unavailable")
+    watch.note("rs-storage", "ok")
+    services = services_of(watch.services(), TEXTS)
+
+    assert [(one.tone, one.failures) for one in services] == [("good", 0), ("off", 1)]
+    assert services[1].name == TEXTS(f"overview.{hosts}")
+    assert verdict_of(UP, services, 0, TEXTS).tone == "good"
 
 
 def test_values_of_the_audit_are_short() -> None:
