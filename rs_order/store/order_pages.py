@@ -169,8 +169,8 @@ class OrderPages:
         return Listed(rows[0]["total"] if rows else 0, [_order_of(row) for row in rows])
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> ShownOrder | None:
-        rows = await read_rows(self._pool, tenant, SQL["order"], order_id)
-        return _order_of(rows[0]) if rows else None
+        found = await self.orders(tenant, [order_id])
+        return found[0] if found else None
 
     async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[ShownOrder]:
         """Return orders, the newest first; unknown ids are left out."""

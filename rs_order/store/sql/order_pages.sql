@@ -22,18 +22,6 @@ from page
 join orders on orders.id = page.id
 order by created_at desc, orders.id desc
 
--- name: order
--- $1 order.
-select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
-       waiting_sub_orders, orders.files_known, orders.has_process,
-       pending_files, pending_bytes,
-       available_files, available_bytes,
-       downloaded_files, downloaded_bytes,
-       download_error_files, download_error_bytes,
-       error_files, error_bytes,
-       processing_error_files, processing_error_bytes
-from orders where orders.id = $1
-
 -- name: datasets
 -- The datasets of an order by label. $1 order.
 select id, dataset_label from dataset_task where order_id = $1 order by dataset_label collate "C", id
