@@ -31,12 +31,15 @@ class Picture:
     dark: bool = False
     link: str | None = None
     """A link to follow on this page, by its text."""
+    search: str | None = None
+    """A search to enter on this page, of which the picture shows the quote."""
 
 
 PICTURES: Final = (
     Picture("console-my-orders", "my-orders"),
     Picture("console-order", "my-orders", link="EVE irradiance, all levels"),
     Picture("console-order-phone", "my-orders", size=PHONE, dark=True, link="EIT full disk"),
+    Picture("console-new-order", "new-order", search="dataset:(GOES_XRS OR SDO_HMI)"),
     Picture("console-overview", "overview", ADMINISTRATOR),
     Picture("console-orders", "orders", ADMINISTRATOR, dark=True),
     Picture("console-dead-letters", "dead-letters", ADMINISTRATOR),
@@ -70,6 +73,10 @@ async def _take(chromium: Browser, address: str, picture: Picture) -> None:
     if picture.link is not None:
         await page.get_by_role("link", name=picture.link).first.click()
         await page.wait_for_load_state()
+    if picture.search is not None:
+        await page.locator("#queries").fill(picture.search)
+        await page.locator("form[action$='/quotes'] button").click()
+        await page.wait_for_url("**/quotes/*")
     await page.screenshot(path=FOLDER / f"{picture.name}.png")
     await context.close()
 

@@ -17,9 +17,11 @@ from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.console.letter_routes import LetterReads
 from rs_order.console.live import MOST_OF_A_USER, Live
+from rs_order.console.new_order_routes import NewOrders
 from rs_order.console.order_routes import OrderReads
 from rs_order.console.overview_routes import OverviewReads
 from rs_order.console.queue_routes import QueueReads
+from rs_order.console.quote_orders import OrderQuoteOnce
 from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.console.settings_routes import SettingReads
@@ -328,6 +330,11 @@ def _console_services(
         authentication=shared.clients.authentication,
         clock=shared.clock,
         orders=OrderReads(OrderPages(pool), shared.waiting),
+        new_orders=NewOrders(
+            shared.store,
+            application.quotes.make,
+            OrderQuoteOnce(shared.store, application.orders.order_quote, shared.clock),
+        ),
         views=OrderViews(pool),
         actions=application.actions,
         letters=LetterReads(application.dead_letters, Audit(pool)),

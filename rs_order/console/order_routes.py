@@ -26,7 +26,7 @@ from rs_order.progress.document import progress_document
 from rs_order.rest.access import is_administrator, may_read_order_of
 from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import OrderIdInPath
-from rs_order.rest.resources import GET_ORDER, LIST_ORDERS
+from rs_order.rest.resources import GET_ORDER, LIST_ORDERS, MAKE_QUOTE
 from rs_order.store.order_pages import (
     MOST_COUNTED,
     FileSearch,
@@ -83,6 +83,7 @@ def _serve_own_orders(pages: Pages, reads: OrderReads, live: Live) -> None:
             statuses=LISTED,
             rows=[row_of(visit, order, waits.get(order.id)) for order in found.items],
             total=_total(visit, found.total),
+            may_order=visit.may(MAKE_QUOTE),
             pages=neighbours(
                 f"{visit.root}/my-orders",
                 {"status": status, "text": text},

@@ -12,6 +12,7 @@ from rs_order.console.audit_routes import serve_audit
 from rs_order.console.downloads import serve_downloads
 from rs_order.console.letter_routes import LetterReads, serve_letters
 from rs_order.console.live import Live, serve_live
+from rs_order.console.new_order_routes import NewOrders, serve_new_orders
 from rs_order.console.order_acts import serve_order_acts
 from rs_order.console.order_routes import OrderReads, serve_orders
 from rs_order.console.overview_routes import OverviewReads, serve_overview
@@ -37,6 +38,7 @@ class ConsoleServices:
     authentication: Authentication | None
     clock: Clock
     orders: OrderReads
+    new_orders: NewOrders
     views: OrderViews
     actions: OrderActions
     letters: LetterReads
@@ -56,6 +58,7 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     )
     serve_orders(pages, services.orders, services.live)
     serve_order_acts(pages, services.orders.pages, services.actions)
+    serve_new_orders(pages, services.new_orders)
     serve_downloads(pages)
     serve_letters(pages, services.letters)
     serve_audit(pages, services.letters.audit)

@@ -47,6 +47,7 @@ from rs_order.rest.resources import (
     LIST_DEAD_LETTERS,
     LIST_ORDERS,
     LIST_SETTINGS,
+    MAKE_QUOTE,
     READ_AUDIT,
     SEARCH_ORDERS,
     SHOW_QUEUE,
@@ -81,6 +82,7 @@ class Destination:
 NAVIGATION: Final = (
     Destination("overview", LIST_DEAD_LETTERS),
     Destination("my-orders", LIST_ORDERS),
+    Destination("new-order", MAKE_QUOTE),
     Destination("orders", SEARCH_ORDERS),
     Destination("queue", SHOW_QUEUE),
     Destination("dead-letters", LIST_DEAD_LETTERS),

@@ -148,6 +148,9 @@ class QuoteDto(WireModel):
     unknown_size: int | None = Field(
         None, alias="unknownSize", description="Files without a size.", examples=[12]
     )
+    quicklook_files: int | None = Field(
+        None, alias="quicklookFiles", description="Quicklooks among the files.", examples=[4210]
+    )
     where: QuotedPlaces | None = None
     already_requested: QuotedAmount | None = Field(
         None,

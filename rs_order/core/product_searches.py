@@ -13,8 +13,12 @@ GROUP: Final = 100
 
 def searches_of(ids: Sequence[str], at: datetime) -> list[SelectionRequest]:
     """Return searches for the last versions of the products, each with a group of ids of providers."""
-    groups = (ids[start : start + GROUP] for start in range(0, len(ids), GROUP))
-    return [SelectionRequest.of_query(_query(group), at) for group in groups]
+    return [SelectionRequest.of_query(query, at) for query in queries_of(ids)]
+
+
+def queries_of(ids: Sequence[str]) -> list[str]:
+    """Return queries for the last versions of the products, each with a group of ids of providers."""
+    return [_query(ids[start : start + GROUP]) for start in range(0, len(ids), GROUP)]
 
 
 def search_of_urns(urns: Sequence[Urn], at: datetime) -> SelectionRequest:

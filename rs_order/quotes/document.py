@@ -60,6 +60,7 @@ def quote_document(figures: Figures, prospects: Prospects) -> dict[str, Any]:
         "files": figures.files,
         "bytes": figures.bytes,
         "unknownSize": figures.unknown_size,
+        "quicklookFiles": figures.quicklooks.files,
         "where": _places(figures).to_wire(),
         "alreadyRequested": _amount(figures.awaited).to_wire(),
         "subOrders": QuotedSubOrders(

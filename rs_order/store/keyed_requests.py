@@ -45,7 +45,7 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class KnownRequest:
-    """What is known of a keyed request that can't be claimed."""
+    """What is known of a keyed request."""
 
     fingerprint: bytes
     answer: KeptAnswer | None
@@ -72,9 +72,17 @@ class KeyedRequests:
         )
         if claimed is not None:
             return Claim(claimed["id"], claimed["claims"])
-        known = await self._connection.fetchrow(SQL["find"], *name)
+        known = await self.find(request)
         if known is None:
             raise StoreConflict("the keyed request was released at this moment")
+        return known
+
+    async def find(self, request: KeyedRequest) -> KnownRequest | None:
+        """Return what is known of the request with this key, or None if there is none."""
+        name = (request.owner, request.endpoint, request.key)
+        known = await self._connection.fetchrow(SQL["find"], *name)
+        if known is None:
+            return None
         if known["status"] is None:
             return KnownRequest(known["fingerprint"], None)
         order_id = None if known["order_id"] is None else OrderId(known["order_id"])

@@ -15,6 +15,7 @@ from rs_order.core.reason_texts import Language
 from rs_order.domain.dead_letters import LetterState, RunState
 from rs_order.domain.estimates import Silence
 from rs_order.domain.moves import Reason
+from rs_order.domain.quotes import QuoteFailure
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.audit import AuditAction
 
@@ -43,6 +44,7 @@ def test_every_state_reason_and_code_has_a_text(language: Language) -> None:
         *(f"file.{one}" for one in FileState),
         *(f"files.{one}" for one in FileState),
         *(f"silence.{one}" for one in Silence),
+        *(f"quote.rejected.{one}" for one in QuoteFailure),
         *(f"move.{one}" for one in Reason),
         *(f"audit.{one}" for one in AuditAction),
         *(f"letter.reason.{one}" for one in DeadLetterReason),
