@@ -35,6 +35,8 @@ SUB_ORDERS_PER_USER = 1
 """One only, so that the next sub-order visibly waits for the download."""
 SUB_ORDERS_AT_ONCE = 1
 """Of all users, so that they visibly wait for each other."""
+DAYS_OF_PATIENCE = 7
+"""An order whose products can't be listed keeps waiting while somebody looks at the console."""
 MEBIBYTE = 1024 * 1024
 _PATHS = {
     "CATALOG_URL": "rs-catalog",
@@ -170,7 +172,9 @@ async def running_platform(
             WebhookClient(client, addresses.service, tokens),
             EodagClient(client, addresses.service, tokens, python=eodag, folder=folder),
             SandboxControl(client, addresses.sandbox),
-            ConsoleScene(client, addresses.service, addresses.sandbox, tokens),
+            ConsoleScene(
+                client, addresses.service, addresses.sandbox, tokens, isolation.database_url
+            ),
         )
 
 
@@ -232,4 +236,5 @@ def _service_settings(
         "FILES_BUCKET_SIZE_MB": repr(sub_order_bytes / MEBIBYTE),
         "MAX_STORAGE_FILES_JOBS_PER_USER": str(slots or SUB_ORDERS_PER_USER),
         "JOBS_POOL_SIZE": str(slots or SUB_ORDERS_AT_ONCE),
+        "REMOTE_DEADLINE": str(DAYS_OF_PATIENCE * 86_400),
     }

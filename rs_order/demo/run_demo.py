@@ -69,7 +69,7 @@ async def run_demo(options: Options, console: Console) -> bool:
 
 
 async def show_console(options: Options, console: Console) -> None:
-    """Prepare orders in many states and dead letters, print where the console is, and run until cancelled.
+    """Prepare orders in every state and dead letters, print where the console is, and run until cancelled.
 
     Raises:
         ServersError, DemoError: the demo can't run; the text says what to do.

@@ -131,6 +131,8 @@ class Faults(BaseModel):
 
     outages: dict[Service, Outage] = {}
 
+    unread_datasets: set[str] = set()
+    """Ids of datasets whose products rs-catalog counts, but can't list: a search that finds some gets 503."""
     missing_ref_keys: bool = False
     """Summaries lack their ``_ref`` and ``_!ref`` keys."""
     without_filesize: set[str] = set()

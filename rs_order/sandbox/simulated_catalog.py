@@ -232,6 +232,9 @@ def _add_searches(
     async def complex_search(request: Request, search: ComplexSearch) -> Response:
         access = directory.access(caller(request))
         selection = await find(request, search, access)
+        unread = faults.unread_datasets.intersection(one.id for one, _ in selection.by_dataset())
+        if unread:
+            return failure(503, f"The products of {', '.join(sorted(unread))} can't be listed now")
         writer = _writer(request, faults)
         products = [
             writer.product(product, raw_data=access.raw_data)

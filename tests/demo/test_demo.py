@@ -152,7 +152,15 @@ async def test_the_console_stays_until_it_is_interrupted(servers: Servers, tempo
     code, out = await _ended(demo)
 
     assert orders.status_code == 200
-    for state in ("Done", "Done with errors", "Failed", "Paused", "Running"):
+    for state in (
+        "Being read",
+        "Done",
+        "Done with errors",
+        "Expired",
+        "Failed",
+        "Paused",
+        "Running",
+    ):
         assert f"</svg>{state}</span>" in orders.text, state
     assert code == 0
     assert "Everything has been stopped" in out

@@ -201,6 +201,17 @@ async def test_summaries_can_lack_reference_keys(sandbox: Sandbox, client: Clien
     assert not any(key.endswith("ref") for key in sub["fileTypesSummaryMap"])
 
 
+async def test_products_of_a_dataset_can_be_counted_and_not_listed(
+    sandbox: Sandbox, client: Client
+) -> None:
+    """Searches that find none of them are answered."""
+    sandbox.faults.unread_datasets = {"SDO_HMI"}
+
+    assert (await client.summary("dataset:SDO_HMI")).json()["documentsCount"] == 1
+    assert (await client.search("dataset:SDO_HMI")).status_code == 503
+    assert (await client.search("dataset:SDO_EVE")).status_code == 200
+
+
 async def test_stored_file_can_lack_its_size(sandbox: Sandbox, client: Client) -> None:
     """The file is in the search and not in the summary."""
     sandbox.faults.without_filesize = {ONLINE}
