@@ -264,14 +264,15 @@ def rest_services(
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     downloads = _download_services(application, pool, readings)
     keyed = KeyedAnswers(shared.store, shared.clock)
+    archives = _archive_services(application, pool, downloads, keyed)
     return RestServices(
         access=_access(shared, tokens, maintenance),
-        archives=_archive_services(application, pool, downloads, keyed),
+        archives=archives,
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
         calibration=CalibrationServices(Estimates(pool), shared.clock),
-        console=_console_services(application, pool, tokens, health),
+        console=_console_services(application, pool, tokens, health, archives),
         dead_letters=application.dead_letters,
         downloads=downloads,
         eodag=EodagServices(
@@ -322,7 +323,11 @@ def rest_services(
 
 
 def _console_services(
-    application: Application, pool: Pool, tokens: TokenVerifier, health: Health
+    application: Application,
+    pool: Pool,
+    tokens: TokenVerifier,
+    health: Health,
+    archives: ArchiveServices,
 ) -> ConsoleServices:
     shared = application.shared
     return ConsoleServices(
@@ -337,6 +342,7 @@ def _console_services(
         ),
         views=OrderViews(pool),
         actions=application.actions,
+        archives=archives,
         letters=LetterReads(application.dead_letters, Audit(pool)),
         queue=QueueReads(
             application.shares,

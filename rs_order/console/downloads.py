@@ -1,6 +1,7 @@
 """Downloads in the browser: the endpoints of REST, called with the token of the session.
 
-The answer is passed on as it is, with its ranges and its lengths. A failure becomes a page.
+The answer is passed on as it is, with its ranges and its lengths. A failure becomes a page. An archive has an
+address of its own, which lives as long as the order and not as the session, so that it can be resumed later.
 """
 
 from typing import Annotated, Any, Final
@@ -10,19 +11,50 @@ from fastapi import Path, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from rs_order.console.failures import Failure, kind_of
-from rs_order.console.visits import SECURITY, Pages, Visit, Visiting, failure_page
+from rs_order.console.visits import SECURITY, Pages, Visit, Visiting, failure_page, redirect
 from rs_order.contracts.wire import INT64
+from rs_order.domain.archives import ArchiveFormat
+from rs_order.domain.ids import OrderId
+from rs_order.downloads.archive_of_order import archive_of
+from rs_order.downloads.archive_routes import (
+    ArchiveServices,
+    archive_name,
+    public_address,
+    readable_order,
+)
 from rs_order.downloads.list_formats import ListKind
 from rs_order.ports import Resource
-from rs_order.rest.addresses import expand
+from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.parameters import OrderIdInPath
-from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_ORDER, GET_FILE_LIST, GET_METALINK
+from rs_order.rest.resources import (
+    DOWNLOAD_FILE,
+    DOWNLOAD_ORDER,
+    GET_ARCHIVE_OF_ORDER,
+    GET_FILE_LIST,
+    GET_METALINK,
+)
 
 _FIRST_FAILURE: Final = 400
 _NOTHING: Final = 204
 
 
-def serve_downloads(pages: Pages) -> None:
+def serve_downloads(pages: Pages, archives: ArchiveServices) -> None:
+    @pages.page("/orders/{orderId}/archive.{format}", GET_ARCHIVE_OF_ORDER)
+    async def download_archive(
+        visit: Visiting,
+        order_id: OrderIdInPath,
+        archive_format: Annotated[ArchiveFormat, Path(alias="format")],
+    ) -> Response:
+        """Lead to the archive; if its files can only be sent as a stream, to the zip."""
+        access, caller = visit.frame.access, visit.caller
+        order = await readable_order(visit.request, access, archives, caller, OrderId(order_id))
+        archive_id = await archive_of(archives, caller, order, archive_format)
+        if archive_id is None:
+            return redirect(f"{visit.root}/orders/{order_id}/zip")
+        name = archive_name(order.id, archive_format)
+        base, variables = base_address(visit.request), {"archiveId": f"a{archive_id}", "name": name}
+        return redirect(public_address(base, archives, caller.tenant, order, variables))
+
     @pages.page("/orders/{orderId}/zip", DOWNLOAD_ORDER)
     async def download_zip(visit: Visiting, order_id: OrderIdInPath) -> Response:
         return _forwarded(visit, DOWNLOAD_ORDER, orderId=order_id)

@@ -58,6 +58,15 @@ class ForeignForm(HttpError):
         super().__init__(403)
 
 
+class UnservedProject(HttpError):
+    """The project of the visitor isn't served by this deployment, or not any more."""
+
+    code = "unserved-project"
+
+    def __init__(self, project: str) -> None:
+        super().__init__(404, project)
+
+
 def failure_of(error: Exception) -> Failure | None:
     """Return the failure that an error means, or None if it is a defect."""
     match error:
@@ -73,6 +82,8 @@ def failure_of(error: Exception) -> Failure | None:
             failure = Failure(error.status_code, kind_of(error.status_code))
         case ForeignForm():
             failure = Failure(403, "foreign-form")
+        case UnservedProject():
+            failure = Failure(error.status, "no-project", error.messages)
         case HttpError():
             failure = _of_http(error)
         case _:

@@ -131,7 +131,7 @@ def _serve_order(pages: Pages, reads: OrderReads, live: Live) -> None:
             position=position,
             own=content.order.owner == visit.caller.email,
             wanted=wanted,
-            **order_model(content, wanted, visit.texts, visit.now, visit.root),
+            **order_model(content, wanted, visit.texts, visit.now, visit.root, visit.may),
         )
 
 
@@ -174,7 +174,7 @@ async def _read(visit: Visit, reads: OrderReads, order_id: OrderId, wanted: Want
         facts=facts,
         document=document,
         expectations=expectations,
-        moves=await reads.pages.moves(tenant, order_id, limit=MOVES),
+        moves=await reads.pages.moves(tenant, order_id, limit=MOVES + 1),
         sub_orders=await progress.sub_orders(
             tenant, order_id, wanted.sub, now, limit=SUB_ORDERS + 1, before=wanted.before
         ),

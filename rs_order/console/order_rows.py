@@ -174,6 +174,8 @@ def _reason_of(waits: Waiting, texts: Texts) -> Reason:
 
 def _end_of(order: ShownOrder, texts: Texts) -> Reason | None:
     """Return what a finished order says, if there is more to say than its status."""
+    if order.status.deleted_or_expired:
+        return Reason(texts(f"end.{order.status}"), None, yours=False)
     found, files = [], order.files
     if order.can_be_downloaded:
         found.append(texts("end.available", files=texts.count("file", files.available)))
@@ -197,8 +199,17 @@ class SubOrderRow:
     since: datetime | None
 
 
-def sub_order_row(sub_order: SubOrderProgressDto, texts: Texts, size: str) -> SubOrderRow:
-    """Return a sub-order as the page of its order shows it. ``size``: its bytes, as text."""
+def sub_order_row(
+    sub_order: SubOrderProgressDto, texts: Texts, size: str, moved_at: datetime | None
+) -> SubOrderRow:
+    """Return a sub-order as the page of its order shows it.
+
+    Args:
+        sub_order: how far it is.
+        texts: the language of the visitor.
+        size: its bytes, as text.
+        moved_at: when it came to its state; None if it isn't known.
+    """
     reason, expected = sub_order.reason, sub_order.expected
     settled = sub_order.files - sub_order.pending_files
     text = texts(
@@ -213,7 +224,7 @@ def sub_order_row(sub_order: SubOrderProgressDto, texts: Texts, size: str) -> Su
         expected=_range(expected) if expected else None,
         percent=sub_order.percent,
         text=text,
-        since=reason.since if reason else None,
+        since=moved_at or (reason.since if reason else None),
     )
 
 

@@ -1,6 +1,6 @@
 """The page of one order: a pure function from what was read to what is written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +16,14 @@ from rs_order.domain.expectations import Expectations
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.reasons import OrderFacts
 from rs_order.domain.states import FileState, SubOrderState
+from rs_order.ports import Resource
 from rs_order.progress.document import sub_order_document
+from rs_order.rest.resources import (
+    DOWNLOAD_ORDER,
+    GET_ARCHIVE_OF_ORDER,
+    GET_FILE_LIST,
+    GET_METALINK,
+)
 from rs_order.store.order_pages import Move, ShownDataset, ShownFile, ShownOrder
 from rs_order.store.progress import SubOrderProgress
 
@@ -27,13 +34,15 @@ MOVES: Final = 4000
 TABLE_MOVES: Final = 200
 """The most moves that are listed in words, the last ones."""
 _DOWNLOADS: Final = (
-    ("zip", "zip"),
-    ("metalink", "metalink"),
-    ("txt", "files.txt"),
-    ("aria2", "files.aria2"),
-    ("curl", "files.curl"),
-    ("csv", "files.csv"),
-    ("sha256", "files.sha256"),
+    ("zip", "zip", DOWNLOAD_ORDER),
+    ("archive", "archive.zip", GET_ARCHIVE_OF_ORDER),
+    ("tar", "archive.tar", GET_ARCHIVE_OF_ORDER),
+    ("metalink", "metalink", GET_METALINK),
+    ("txt", "files.txt", GET_FILE_LIST),
+    ("aria2", "files.aria2", GET_FILE_LIST),
+    ("curl", "files.curl", GET_FILE_LIST),
+    ("csv", "files.csv", GET_FILE_LIST),
+    ("sha256", "files.sha256", GET_FILE_LIST),
 )
 
 
@@ -117,12 +126,26 @@ class FileList:
     pages: Neighbours
 
 
-def order_model(
-    content: OrderContent, wanted: Wanted, texts: Texts, now: datetime, root: str
+def order_model(  # noqa: PLR0917 - one call, beside what it gives
+    content: OrderContent,
+    wanted: Wanted,
+    texts: Texts,
+    now: datetime,
+    root: str,
+    may: Callable[[Resource], bool],
 ) -> dict[str, Any]:
-    """Return the values of the template. ``root``: the path of the console."""
+    """Return the values of the template.
+
+    Args:
+        content: what was read.
+        wanted: the filters of the page.
+        texts: the language of the visitor.
+        now: the time.
+        root: the path of the console.
+        may: whether the visitor's role may use an endpoint.
+    """
     order, document = content.order, content.document
-    moves = content.moves[:MOVES]
+    moves, kept = content.moves[:MOVES], not order.status.deleted_or_expired
     return {
         "order": order,
         "row": content.row,
@@ -133,9 +156,13 @@ def order_model(
         "timeline": _timeline(order, moves, now, texts),
         "moves": [_move_row(one, texts) for one in reversed(moves[-TABLE_MOVES:])],
         "moves_cut": texts("timeline.cut", number=TABLE_MOVES) if len(moves) > TABLE_MOVES else "",
-        "sub_orders": sub_orders_of(content, wanted, texts, root) if order.sub_orders else None,
-        "files": files_of(content, wanted, texts, root) if order.files.total_files else None,
-        "downloads": downloads_of(content.row),
+        "sub_orders": sub_orders_of(content, wanted, texts, root)
+        if kept and order.sub_orders
+        else None,
+        "files": files_of(content, wanted, texts, root)
+        if kept and order.files.total_files
+        else None,
+        "downloads": downloads_of(content.row, may),
         "looks": looks,
     }
 
@@ -191,11 +218,13 @@ def _move_row(move: Move, texts: Texts) -> MoveRow:
 
 def sub_orders_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> SubOrderList:
     shown = content.sub_orders[:SUB_ORDERS] if content.facts.files_known else []
+    moved_at = _moved_at(content.moves)
     rows = [
         sub_order_row(
             sub_order_document(content.facts, one, content.expectations, texts.language),
             texts,
             texts.size(one.counters.total_bytes),
+            moved_at.get(one.id),
         )
         for one in shown
     ]
@@ -210,6 +239,13 @@ def sub_orders_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str
     )
     total = texts.number(content.order.sub_orders)
     return SubOrderList(rows, list(SubOrderState), total, pages)
+
+
+def _moved_at(moves: Sequence[Move]) -> dict[SubOrderId, datetime]:
+    """Return when each sub-order came to its state; nothing if there are too many moves to know it."""
+    if len(moves) > MOVES:
+        return {}
+    return {one.sub_order_id: one.at for one in moves if one.sub_order_id is not None}
 
 
 def files_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> FileList:
@@ -241,7 +277,7 @@ def files_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> 
     return FileList(rows, list(FileState), content.datasets, pages)
 
 
-def downloads_of(row: OrderRow) -> list[Download]:
+def downloads_of(row: OrderRow, may: Callable[[Resource], bool]) -> list[Download]:
     if not row.may.download:
         return []
-    return [Download(kind, path) for kind, path in _DOWNLOADS]
+    return [Download(kind, path) for kind, path, resource in _DOWNLOADS if may(resource)]

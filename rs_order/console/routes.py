@@ -23,6 +23,7 @@ from rs_order.console.sign_in import SignInServices, sign_in_router
 from rs_order.console.templates import Templates
 from rs_order.console.visits import NAVIGATION, Frame, Pages, Visiting, redirect
 from rs_order.contracts.platform_names import PUBLIC
+from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.ports import Authentication, Clock, Resource
 from rs_order.rest.access import Access
 from rs_order.store.order_views import OrderViews
@@ -41,6 +42,7 @@ class ConsoleServices:
     new_orders: NewOrders
     views: OrderViews
     actions: OrderActions
+    archives: ArchiveServices
     letters: LetterReads
     live: Live
     overview: OverviewReads
@@ -59,7 +61,7 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     serve_orders(pages, services.orders, services.live)
     serve_order_acts(pages, services.orders.pages, services.actions)
     serve_new_orders(pages, services.new_orders)
-    serve_downloads(pages)
+    serve_downloads(pages, services.archives)
     serve_letters(pages, services.letters)
     serve_audit(pages, services.letters.audit)
     serve_live(pages, services.live)

@@ -17,7 +17,7 @@ import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from rs_order.console.failures import Failure, ForeignForm, failure_of
+from rs_order.console.failures import Failure, ForeignForm, UnservedProject, failure_of
 from rs_order.console.sessions import (
     FORM_FIELD,
     Sessions,
@@ -40,7 +40,6 @@ from rs_order.rest.access import (
     require_allowed_rate,
     require_allowed_role,
     require_no_maintenance,
-    require_served_tenant,
 )
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.resources import (
@@ -306,8 +305,8 @@ async def _checked(frame: Frame, resource: Resource, request: Request) -> Visit:
     facts_of(request.scope).update(tenant=caller.tenant, user=caller.email)
     require_allowed_rate(request, access, caller, resource)
     served = await is_served(access, caller.tenant)
-    if resource.of_tenant:
-        await require_served_tenant(access, caller)
+    if resource.of_tenant and not served:
+        raise UnservedProject(caller.tenant)
     await require_allowed_address(request, access, caller)
     require_allowed_role(access, caller, resource)
     if request.method == "POST":

@@ -67,7 +67,7 @@ def archive_of_order_router(access: Access, services: ArchiveServices) -> APIRou
         It is made for the first who asks, and the same for everybody until more files are available.
         """
         order = await readable_order(request, access, services, caller, OrderId(order_id))
-        archive_id = await _archive_of(services, caller, order, archive_format)
+        archive_id = await archive_of(services, caller, order, archive_format)
         if archive_id is None:
             return _to(request, expand(DOWNLOAD_ORDER.template, {"orderId": order.id}))
         name = archive_name(order.id, archive_format)
@@ -92,7 +92,7 @@ def archive_of_order_router(access: Access, services: ArchiveServices) -> APIRou
         order = await services.orders.order(caller.tenant, token.order_id)
         if order is None:
             raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {token.order_id}.")
-        archive_id = await _archive_of(services, caller, order, archive_format)
+        archive_id = await archive_of(services, caller, order, archive_format)
         if archive_id is None:
             text = f"Order {order.id} has files of unknown size. Download them one by one."
             raise Problem(ProblemCode.CANNOT_BE_ARCHIVED, text)
@@ -104,7 +104,7 @@ def archive_of_order_router(access: Access, services: ArchiveServices) -> APIRou
     return endpoints.router
 
 
-async def _archive_of(
+async def archive_of(
     services: ArchiveServices, caller: Caller, order: OrderToDownload, wanted: ArchiveFormat
 ) -> ArchiveId | None:
     """Return the archive of an order; None if only the zip that is made while it is sent can have its files.

@@ -410,13 +410,30 @@ def _public_href(
     """Return the address with an order token; None if none can be issued."""
     if order.expires_at is None:
         return None
-    holder = TokenHolder(order.id, order.owner, order.role, order.expires_at)
     try:
-        token = services.order_tokens.issue(caller.tenant, holder)
+        return public_address(base, services, caller.tenant, order, variables)
     except OrderTokensUnset:
         return None
+
+
+def public_address(
+    base: str,
+    services: ArchiveServices,
+    tenant: Tenant,
+    order: OrderToDownload,
+    variables: Mapping[str, object],
+) -> str:
+    """Return the address of an archive with a token of its order, which has files and so an expiry date.
+
+    Raises:
+        OrderTokensUnset: the key of order tokens is not set.
+    """
+    if order.expires_at is None:
+        raise ValueError(f"order {order.id} has no expiry date")
+    holder = TokenHolder(order.id, order.owner, order.role, order.expires_at)
+    token = services.order_tokens.issue(tenant, holder)
     path = expand(DOWNLOAD_PUBLIC_ARCHIVE.template, variables)
-    return f"{base}{path}?{token_parameters(caller.tenant, token)}"
+    return f"{base}{path}?{token_parameters(tenant, token)}"
 
 
 def token_parameters(tenant: Tenant, order_token: str) -> str:

@@ -16,8 +16,8 @@ from tests.acceptance.platform import Platform
 DESK = ViewportSize(width=1280, height=900)
 PHONE = ViewportSize(width=360, height=740)
 TENANT = "project1"
-EXPECTED_COMPLAINTS = ("Failed to load resource",)
-"""What Chromium itself writes about every answer with a status of 400 or more."""
+EXPECTED_COMPLAINTS = ("Failed to load resource", "Response Status Error Code 4")
+"""What Chromium itself writes about a status of 400 or more, and htmx about one below 500."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -153,6 +154,72 @@ async def test_changes_show_within_two_seconds(here: Platform, visitor: Visitor)
 
     await expect(visitor.page.locator(".answer")).to_contain_text("Done", timeout=15_000)
     assert await visitor.page.evaluate("window.mark") == "same page"
+
+
+async def test_an_order_is_deleted_while_its_page_is_open(here: Platform, visitor: Visitor) -> None:
+    """The page says so by itself and offers nothing more; what others still have open is rejected."""
+    jane = new_user(here)
+    order = await finished(here, jane)
+    await visitor.sign_in(jane, to=f"orders/{order}")
+    async with session(here, jane) as client:
+        stale = await client.get(f"/console/orders/{order}")
+        sent = {"csrf": proof_in(stale.text), "back": f"orders/{order}"}
+        delete = f"/console/orders/{order}/delete"
+        await client.post(delete, data=sent, headers={"Origin": here.url})
+        await client.post(delete, data=sent, headers={"Origin": here.url})
+        said = await client.get(f"/console/orders/{order}")
+        links = {
+            path: await client.get(f"/console/orders/{order}/{path}")
+            for path in ("zip", "archive.zip", "metalink", "files.txt")
+        }
+    answer = visitor.page.locator(".answer")
+    await expect(answer).to_contain_text("It was deleted, and its files with it.", timeout=15_000)
+
+    assert await visitor.page.locator("main .acts a, main .acts button, .downloads").count() == 0
+    assert await visitor.violations() == []
+    assert "It may be deleted already." in said.text
+    assert {path for path, one in links.items() if one.status_code < 400} == set()
+    assert all("<h1>" in one.text for one in links.values())
+    async with here.client("root@example.org", "INSTANCE_ADMIN") as root:
+        await root.delete(f"/user/orders/remove/{order}")
+
+    async def removed() -> bool:
+        return not await here.rows("select from orders where id = $1", order)
+
+    await eventually(removed, "order removed")
+    await visitor.page.evaluate("htmx.trigger('#region', 'refresh')")
+    await expect(visitor.page.locator("main")).to_contain_text(
+        f"There is no order {order} in this project, or not any more."
+    )
+
+
+async def test_an_archive_is_resumed_without_a_session(here: Platform) -> None:
+    """Its address lives as long as the order."""
+    jane = new_user(here)
+    order = await finished(here, jane)
+    async with session(here, jane) as client:
+        answer = await client.get(f"/console/orders/{order}/archive.zip")
+    address = answer.headers["Location"]
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        first = await client.get(address, headers={"Range": "bytes=0-1"})
+
+    assert answer.status_code == 303
+    assert (first.status_code, first.content) == (206, b"PK")
+
+
+async def test_another_project_is_not_seen(here: Platform) -> None:
+    """One that isn't served is named; in another one, the order doesn't exist."""
+    jane = new_user(here)
+    order = await given_order(here, jane, "RUNNING", label="Secret name", files="p")
+    async with session(here, jane, tenant="project2") as client:
+        other = await client.get(f"/console/orders/{order}")
+    async with session(here, jane, tenant="nowhere") as client:
+        unserved = await client.get("/console/my-orders")
+
+    assert other.status_code == unserved.status_code == 404
+    assert f"There is no order {order} in this project" in other.text
+    assert "This project isn&#39;t served here." in unserved.text
+    assert "nowhere" in unserved.text
 
 
 async def test_a_stream_resumes_behind_the_last_event(here: Platform) -> None:

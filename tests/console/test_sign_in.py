@@ -81,6 +81,20 @@ async def test_a_session_that_ends_during_an_act_changes_nothing(
     assert "Running" in await visitor.text(".answer")
 
 
+async def test_a_page_whose_session_has_ended_leads_to_the_sign_in_page(
+    here: Platform, visitor: Visitor
+) -> None:
+    """It does so by itself, when it fetches itself, and leads back."""
+    jane = new_user(here)
+    await visitor.sign_in(jane, to="my-orders?text=scan")
+    await visitor.page.context.clear_cookies(name="rs-order-session")
+    await visitor.page.evaluate("htmx.trigger('#region', 'refresh')")
+    await visitor.page.wait_for_url("**/console/sign-in**")
+    await visitor.fill_sign_in(jane)
+
+    assert visitor.page.url.endswith("/console/my-orders?text=scan")
+
+
 async def test_a_stream_without_a_session_ends(here: Platform) -> None:
     """Browsers don't open it again after 204; of a page for people they would complain."""
     async with httpx.AsyncClient(base_url=here.url, timeout=60) as client:

@@ -44,6 +44,7 @@ def test_every_state_reason_and_code_has_a_text(language: Language) -> None:
         *(f"file.{one}" for one in FileState),
         *(f"files.{one}" for one in FileState),
         *(f"silence.{one}" for one in Silence),
+        *(f"end.{one}" for one in OrderStatus if one.deleted_or_expired),
         *(f"quote.rejected.{one}" for one in QuoteFailure),
         *(f"move.{one}" for one in Reason),
         *(f"audit.{one}" for one in AuditAction),
