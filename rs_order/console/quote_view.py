@@ -1,8 +1,9 @@
 """The page of a quote: a pure function from what was stored to what is written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -66,7 +67,7 @@ class QuotePicture:
     size: str
     unknown_size: str
     awaited: str
-    sub_orders: str
+    sub_orders_number: str
     at_once: str
     time: str
     """How long storage needs, or why nobody can say."""
@@ -143,13 +144,12 @@ def _progress(quote: StoredQuote, texts: Texts) -> str:
 def _picture(document: QuoteDto, texts: Texts) -> QuotePicture:
     files, size = document.files or 0, document.bytes or 0
     limits, awaited = document.limits, document.already_requested
-    sub_orders = _sub_orders(document, texts)
     return QuotePicture(
         lead=texts(
             "quote.lead",
             files=texts.count("file", files),
             size=texts.size(size),
-            sub_orders=sub_orders,
+            sub_orders=_range(document, partial(texts.count, "sub-order"), texts),
         ),
         exact=bool(document.exact),
         products=texts.number(document.products or 0),
@@ -157,7 +157,7 @@ def _picture(document: QuoteDto, texts: Texts) -> QuotePicture:
         size=texts.size(size),
         unknown_size=texts.count("file", document.unknown_size) if document.unknown_size else "",
         awaited=texts.count("file", awaited.files) if awaited and awaited.files else "",
-        sub_orders=sub_orders,
+        sub_orders_number=_range(document, texts.number, texts),
         at_once=texts.number(document.run_at_once) if document.run_at_once else "",
         time=_time(document, texts),
         level=_level(document.expected, texts),
@@ -169,13 +169,12 @@ def _picture(document: QuoteDto, texts: Texts) -> QuotePicture:
     )
 
 
-def _sub_orders(document: QuoteDto, texts: Texts) -> str:
+def _range(document: QuoteDto, write: Callable[[int], str], texts: Texts) -> str:
+    """Return the number of sub-orders. ``write``: writes the greatest one."""
     bounds = document.sub_orders
     if bounds is None or bounds.min == bounds.max:
-        return texts.count("sub-order", bounds.max if bounds else 0)
-    return texts(
-        "quote.between", least=texts.number(bounds.min), most=texts.count("sub-order", bounds.max)
-    )
+        return write(bounds.max if bounds else 0)
+    return texts("quote.between", least=texts.number(bounds.min), most=write(bounds.max))
 
 
 def _time(document: QuoteDto, texts: Texts) -> str:

@@ -21,8 +21,8 @@ LEFT: Final = 14
 WIDTH: Final = 86
 _LANE: Final = 26
 _BAR: Final = 20
-_DENSE_LANE: Final = 15
-_DENSE_BAR: Final = 11
+_DENSE_LANE: Final = 17
+_DENSE_BAR: Final = 14
 _DENSE_FROM: Final = 12
 _AXIS: Final = 26
 _LEAST_WIDTH: Final = 0.4
@@ -54,9 +54,9 @@ class Bar:
     width: float
     tone: str
     word: str
-    """Written into the bar; empty if there is no room."""
-    wide: bool
-    """True if there is no room for it on a phone."""
+    """Written into the bar, a short one if there is no room for the usual one; empty if neither fits."""
+    on_phone: str
+    """The same on a phone."""
     title: str
 
 
@@ -182,7 +182,7 @@ class _Drawing:
         groups = groups_of(list(parts))
         dense = len(groups) > _DENSE_FROM
         step, height = (_DENSE_LANE, _DENSE_BAR) if dense else (_LANE, _BAR)
-        first = Lane(self.texts("timeline.order"), 4, _BAR, self._bars(whole, "status", words=True))
+        first = Lane(self.texts("timeline.order"), 4, _BAR, self._bars(whole, "status"))
         lanes = [first]
         for number, group in enumerate(groups):
             spans = parts[group[0]] if len(group) == 1 else merged([parts[id_] for id_ in group])
@@ -191,19 +191,19 @@ class _Drawing:
                     _name(group),
                     4 + _LANE + 6 + number * step,
                     height,
-                    self._bars(spans, "sub-order", words=not dense),
+                    self._bars(spans, "sub-order"),
                 )
             )
         return lanes
 
-    def _bars(self, spans: Iterable[Span], kind: str, *, words: bool) -> list[Bar]:
-        return [self._bar(span, kind, words=words) for span in spans]
+    def _bars(self, spans: Iterable[Span], kind: str) -> list[Bar]:
+        return [self._bar(span, kind) for span in spans]
 
-    def _bar(self, span: Span, kind: str, *, words: bool) -> Bar:
+    def _bar(self, span: Span, kind: str) -> Bar:
         look = looks.order(span.state) if kind == "status" else looks.sub_order(span.state)
         x = position(span.begin, self.begin, self.end)
         width = max(_LEAST_WIDTH, position(span.end, self.begin, self.end) - x)
-        word = self.texts(f"{kind}.{span.state}")
+        word, short = self.texts(f"{kind}.{span.state}"), self.texts(f"short.{kind}.{span.state}")
         title = self.texts(
             "timeline.bar",
             state=word,
@@ -214,10 +214,15 @@ class _Drawing:
             round(min(x, 100 - _LEAST_WIDTH), 2),
             round(width, 2),
             look.tone,
-            word if words and width >= len(word) * _LETTER + _MARGIN else "",
-            wide=width < len(word) * _LETTER_ON_PHONE + _MARGIN,
-            title=title,
+            _fitting(width, _LETTER, word, short),
+            _fitting(width, _LETTER_ON_PHONE, word, short),
+            title,
         )
+
+
+def _fitting(width: float, letter: float, *words: str) -> str:
+    """Return the first word that fits into a bar, or none. ``letter``: the width of a letter."""
+    return next((one for one in words if width >= len(one) * letter + _MARGIN), "")
 
 
 def _name(group: Sequence[int]) -> str:

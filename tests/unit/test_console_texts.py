@@ -41,6 +41,8 @@ def test_every_state_reason_and_code_has_a_text(language: Language) -> None:
     keys = [
         *(f"status.{one}" for one in OrderStatus),
         *(f"sub-order.{one}" for one in SubOrderState),
+        *(f"short.status.{one}" for one in OrderStatus),
+        *(f"short.sub-order.{one}" for one in SubOrderState),
         *(f"file.{one}" for one in FileState),
         *(f"files.{one}" for one in FileState),
         *(f"silence.{one}" for one in Silence),

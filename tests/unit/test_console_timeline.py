@@ -109,15 +109,38 @@ def test_of_equally_many_the_state_furthest_back_is_shown() -> None:
     ]
 
 
-def test_lanes_of_many_sub_orders_are_dense_and_wordless() -> None:
+def test_lanes_of_many_sub_orders_are_dense_and_have_their_words() -> None:
     moves = [move(0, "RUNNING"), *(move(0.1, "RUNNING", number) for number in range(1, 101))]
     found = timeline_of(moves, OrderStatus.RUNNING, at(2), TEXTS)
 
     assert found is not None
     assert len(found.lanes) == 1 + 34
     assert found.lanes[1].name == "#1\u20133"
-    assert {bar.word for lane in found.lanes[1:] for bar in lane.bars} == {""}
-    assert found.height < 650
+    assert {bar.word for lane in found.lanes[1:] for bar in lane.bars} == {"At storage"}
+    assert found.height < 700
+
+
+@pytest.mark.parametrize(
+    ("until", "word", "on_phone"),
+    [
+        (1, "", ""),
+        (6, "Ready", ""),
+        (15, "Ready to download", "Ready"),
+        (60, "Ready to download", "Ready to download"),
+    ],
+)
+def test_a_bar_has_the_longest_word_that_fits(until: float, word: str, on_phone: str) -> None:
+    """The axis is 100 hours long, so an hour is a percent of it."""
+    moves = [
+        move(0, "RUNNING"),
+        move(0, "WAITING", 1),
+        move(until, "ENDED", 1, "WAITING"),
+    ]
+    found = timeline_of(moves, OrderStatus.RUNNING, at(100), TEXTS)
+
+    assert found is not None
+    bar = found.lanes[1].bars[0]
+    assert (bar.word, bar.on_phone) == (word, on_phone)
 
 
 @pytest.mark.parametrize(
