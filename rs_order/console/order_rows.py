@@ -86,6 +86,8 @@ class OrderRow:
     """Why there is no expected time, or None."""
     expires: Expiry | None
     may: Acts
+    fetchable: bool
+    """The visitor may have its files, and there are some."""
 
 
 def order_row(
@@ -120,6 +122,7 @@ def order_row(
         silence=expected.value if isinstance(expected, Silence) else None,
         expires=expiry_of(order, texts, now),
         may=acts_on(order, may, manages=manages),
+        fetchable=manages and order.has_deliverable_files,
     )
 
 

@@ -19,12 +19,13 @@ from rs_order.domain.states import FileState, SubOrderState
 from rs_order.ports import Resource
 from rs_order.progress.document import sub_order_document
 from rs_order.rest.resources import (
+    DOWNLOAD_FILE,
     DOWNLOAD_ORDER,
     GET_ARCHIVE_OF_ORDER,
     GET_FILE_LIST,
     GET_METALINK,
 )
-from rs_order.store.order_pages import Move, ShownDataset, ShownFile, ShownOrder
+from rs_order.store.order_pages import DELIVERABLE, Move, ShownDataset, ShownFile, ShownOrder
 from rs_order.store.progress import SubOrderProgress
 
 SUB_ORDERS: Final = 50
@@ -159,7 +160,7 @@ def order_model(  # noqa: PLR0917 - one call, beside what it gives
         "sub_orders": sub_orders_of(content, wanted, texts, root)
         if kept and order.sub_orders
         else None,
-        "files": files_of(content, wanted, texts, root)
+        "files": files_of(content, wanted, texts, root, may)
         if kept and order.files.total_files
         else None,
         "downloads": downloads_of(content.row, may),
@@ -248,10 +249,16 @@ def _moved_at(moves: Sequence[Move]) -> dict[SubOrderId, datetime]:
     return {one.sub_order_id: one.at for one in moves if one.sub_order_id is not None}
 
 
-def files_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> FileList:
+def files_of(
+    content: OrderContent,
+    wanted: Wanted,
+    texts: Texts,
+    root: str,
+    may: Callable[[Resource], bool],
+) -> FileList:
     labels = {one.id: one.label for one in content.datasets}
     shown = content.files[:FILES]
-    downloadable = content.row.may.download
+    fetchable = content.row.fetchable and may(DOWNLOAD_FILE)
     rows = [
         FileRow(
             name=one.name,
@@ -260,7 +267,7 @@ def files_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> 
             size=texts.size(one.size) if one.size is not None else "?",
             dataset=labels.get(one.dataset_task_id, ""),
             link=f"orders/{content.order.id}/files/{one.id}"
-            if downloadable and one.state is FileState.AVAILABLE
+            if fetchable and one.state in DELIVERABLE
             else None,
         )
         for one in shown
@@ -278,6 +285,8 @@ def files_of(content: OrderContent, wanted: Wanted, texts: Texts, root: str) -> 
 
 
 def downloads_of(row: OrderRow, may: Callable[[Resource], bool]) -> list[Download]:
-    if not row.may.download:
+    """Return the ways to have the files. The zip that is made while it is sent has only new ones."""
+    if not row.fetchable:
         return []
-    return [Download(kind, path) for kind, path, resource in _DOWNLOADS if may(resource)]
+    offered = _DOWNLOADS if row.may.download else _DOWNLOADS[1:]
+    return [Download(kind, path) for kind, path, resource in offered if may(resource)]

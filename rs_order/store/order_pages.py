@@ -15,6 +15,8 @@ from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("order_pages")
 IDS_AT_A_TIME: Final = 1000
+DELIVERABLE: Final = (FileState.AVAILABLE, FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
+"""The states of files that are sent to whoever asks for them."""
 MOST_COUNTED: Final = 10_000
 """Longer lists aren't counted to their end: a page costs the same for any number of orders."""
 
@@ -51,6 +53,13 @@ class ShownOrder:
     @property
     def can_be_downloaded(self) -> bool:
         return not self.status.deleted_or_expired and self.files.available > 0
+
+    @property
+    def has_deliverable_files(self) -> bool:
+        """True if it has files that can be fetched one by one or as an archive, if only once more."""
+        return not self.status.deleted_or_expired and any(
+            self.files.files[state] for state in DELIVERABLE
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,8 @@ async def test_too_many_quotes_are_said_with_the_time_to_wait(here: Platform) ->
     async with session(here, jane) as client:
         await quoted(client, here)
         await here.rows(
-            "insert into quote (owner, role, created_at, updated_at, state)"
-            " select owner, role, created_at, updated_at, 'failed' from quote,"
+            "insert into quote (owner, role, created_at, updated_at, state, failure)"
+            " select owner, role, created_at, updated_at, 'failed', 'quote-not-made' from quote,"
             " generate_series(2, 30) where owner = $1",
             jane,
         )

@@ -73,6 +73,27 @@ def test_the_acts_are_those_that_the_status_allows(
     assert offered(shown(status, files), manages=False) == set()
 
 
+@pytest.mark.parametrize(
+    ("status", "state", "fetchable"),
+    [
+        (OrderStatus.RUNNING, FileState.PENDING, False),
+        (OrderStatus.RUNNING, FileState.AVAILABLE, True),
+        (OrderStatus.DONE, FileState.DOWNLOADED, True),
+        (OrderStatus.DONE_WITH_WARNING, FileState.DOWNLOAD_ERROR, True),
+        (OrderStatus.FAILED, FileState.ERROR, False),
+        (OrderStatus.EXPIRED, FileState.DOWNLOADED, False),
+    ],
+)
+def test_files_that_were_delivered_can_be_fetched_again(
+    status: OrderStatus, state: FileState, fetchable: bool
+) -> None:
+    order = shown(status, {state: 1})
+
+    row = order_row(order, None, TEXTS, NOW, lambda _: True, manages=True)
+    of_others = order_row(order, None, TEXTS, NOW, lambda _: True, manages=False)
+    assert (row.fetchable, of_others.fetchable) == (fetchable, False)
+
+
 def test_processed_orders_are_not_retried() -> None:
     order = shown(OrderStatus.FAILED, {FileState.PROCESSING_ERROR: 1}, has_process=True)
 
