@@ -183,7 +183,8 @@ def _time(document: QuoteDto, texts: Texts) -> str:
         return texts(f"silence.{document.why}") if document.why else ""
     shortest, longest = _span(expected.shortest), _span(expected.longest)
     if not shortest:
-        return texts("quote.within", time=texts.duration(longest))
+        kind = "at-hand" if expected.level is None else "within"
+        return texts(f"quote.{kind}", time=texts.duration(longest))
     return texts("quote.between", least=texts.duration(shortest), most=texts.duration(longest))
 
 

@@ -146,11 +146,17 @@ def test_a_quote_without_a_time_says_why(why: Silence) -> None:
     assert shown["quote"].time == FRENCH(f"silence.{why}")
 
 
-def test_files_at_hand_are_a_matter_of_minutes() -> None:
-    expected = {"shortest": "PT0M", "longest": "PT5M", "basis": "no file is on tape"}
+@pytest.mark.parametrize(
+    ("level", "time"),
+    [(None, "5 min at most: no file is on tape"), (0.9, "5 min at most")],
+    ids=["at-hand", "fast-tape"],
+)
+def test_a_short_time_has_no_least(level: float | None, time: str) -> None:
+    """A level is measured with files on tape."""
+    expected = {"shortest": "PT0M", "longest": "PT5M", "basis": "x", "level": level}
     shown = quote_model(replace(QUOTE, document={**DOCUMENT, "expected": expected}), ENGLISH, NOW)
 
-    assert shown["quote"].time == "5 min at most: no file is on tape"
+    assert shown["quote"].time == time
 
 
 @pytest.mark.parametrize("texts", [ENGLISH, FRENCH], ids=["english", "french"])
