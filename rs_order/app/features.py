@@ -204,7 +204,8 @@ def order_items(shared: SharedParts, pool: Pool) -> OrderItems:
         StacViews(pool),
         shared.clients.catalog,
         shared.datasets,
-        shared.links,
+        QuotedSelections(shared.store, shared.datasets, shared.clock),
+        links=shared.links,
         clock=shared.clock,
         catalog_timeout_seconds=shared.settings.stac_deadline,
     )

@@ -34,7 +34,7 @@ class StacFeature(WireModel):
 
 
 class ItemOrderRequest(WireModel):
-    """The products to order: ids, or what a search found."""
+    """The products to order: ids, what a search found, or a quote."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -57,6 +57,12 @@ class ItemOrderRequest(WireModel):
     )
     label: Annotated[Text | None, Single] = Field(
         None, description="By default one is generated.", examples=["spring 2025"]
+    )
+    quote_id: Annotated[Text | None, Single] = Field(
+        None,
+        alias="quoteId",
+        description="Order this quote; then no items.",
+        examples=["q-12"],
     )
     reuse: Annotated[Flag, Single] = Field(
         True,

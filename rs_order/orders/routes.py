@@ -18,8 +18,8 @@ from rs_order.core.reason_texts import Language, language_of
 from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.domain.tallies import FileTotals
 from rs_order.orders.apply import CATALOG_UNAVAILABLE, ApplyOrder
+from rs_order.orders.changed_quotes import changed_quote
 from rs_order.orders.create import (
     CreateOrder,
     OrderOptions,
@@ -38,11 +38,11 @@ from rs_order.requests.accept import MAX_CORRELATION_ID
 from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
 from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
-from rs_order.rest.errors import HttpError, Messages, Problem
+from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.keyed_requests import Keyed, KeyedAnswers, KeyedWork
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath, Paging, paging
-from rs_order.rest.problems import MEDIA_TYPE, ProblemCode, answer_with_problems
+from rs_order.rest.problems import MEDIA_TYPE, answer_with_problems
 from rs_order.rest.resources import (
     APPLY_ORDER,
     CREATE_ADMIN_ORDER,
@@ -375,12 +375,7 @@ async def _ordered_quote(
             with_order=with_order,
         )
     except QuoteChanged as error:
-        members = {"quoted": _figures(error.quoted), "now": _figures(error.now)}
-        raise Problem(ProblemCode.QUOTE_CHANGED, str(error), members=members) from error
-
-
-def _figures(amount: FileTotals) -> dict[str, int]:
-    return {"files": amount.files, "bytes": amount.bytes}
+        raise changed_quote(error) from error
 
 
 async def _created(

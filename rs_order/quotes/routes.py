@@ -34,8 +34,9 @@ QuoteIdInPath = Annotated[str, Path(alias="quoteId", max_length=LONGEST_NAME, ex
 
 _FAILURES: Final = {
     **BAD_BODY,
-    422: "The body breaks a rule (`invalid-input`), has items of STAC (`not-supported`), or the catalog "
-    "rejects the search (`search-rejected`); nothing was changed",
+    400: "The body can't be read (`malformed-request`), or has items of STAC (`not-supported`)",
+    422: "The body breaks a rule (`invalid-input`), or the catalog rejects the search (`search-rejected`); "
+    "nothing was changed",
     429: "The caller has too many quotes, or too many of the project are at work (`too-many-quotes`)",
     503: "The catalog (`catalog-unreachable`) or the database doesn't answer; nothing was changed",
 }

@@ -185,7 +185,7 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Correct what the messages name, and send the request again.",
     ),
     ProblemCode.NOT_SUPPORTED: ProblemType(
-        422,
+        400,
         "Not supported",
         "The request has a member that this endpoint can't use. The member `member` names it.",
         "Leave the member out. A quote is of queries or the basket; a catalog searches by place and time.",

@@ -43,9 +43,7 @@ from rs_order.store.stac import (
 )
 
 _ORDER: Final = re.compile(r"order-(\d{1,18})", re.ASCII)
-_NOT_SUPPORTED: Final = (
-    "The request has a condition that only a catalog can search by (`not-supported`)"
-)
+_UNREADABLE: Final = "A condition can't be read (`malformed-request`), or only a catalog can search by it (`not-supported`)"
 
 ListInQuery = Annotated[list[str] | None, Query(description="Repeated, or separated by commas.")]
 
@@ -62,7 +60,7 @@ def _serve_items(endpoints: Endpoints, services: StacServices) -> None:
         LIST_ITEMS,
         model=StacItems,
         media_type=GEO_JSON,
-        responses={**ORDER_FAILURES, 422: _NOT_SUPPORTED},
+        responses={**ORDER_FAILURES, 400: _UNREADABLE},
     )
     async def list_stac_items(  # noqa: PLR0917 - FastAPI passes them by name
         request: Request,
@@ -123,7 +121,7 @@ def _serve_search(endpoints: Endpoints, services: StacServices) -> None:
         LIST_FOUND_ITEMS,
         model=StacItems,
         media_type=GEO_JSON,
-        responses={400: "A parameter can't be read (`malformed-request`)", 422: _NOT_SUPPORTED},
+        responses={400: _UNREADABLE},
     )
     async def list_found_items(  # noqa: PLR0917 - FastAPI passes them by name
         request: Request,
@@ -147,7 +145,7 @@ def _serve_search(endpoints: Endpoints, services: StacServices) -> None:
         SEARCH_ITEMS,
         model=StacItems,
         media_type=GEO_JSON,
-        responses={**BAD_BODY, 422: _NOT_SUPPORTED},
+        responses={**BAD_BODY, 400: _UNREADABLE},
     )
     async def search_stac_items(
         request: Request,

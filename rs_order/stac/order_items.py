@@ -1,4 +1,4 @@
-"""Orders items of STAC, or finds the order that has them already (faces.md S-4 to S-8).
+"""Orders items of STAC or a quote, or finds the order that has them already (faces.md S-4 to S-8, Q-6).
 
 Clients give up waiting and come again, each time with a new request for the same. So an equal order is the
 answer, and the catalog is only asked if there is none.
@@ -6,6 +6,7 @@ answer, and the catalog is only asked if there is none.
 
 import asyncio
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,6 +34,7 @@ from rs_order.orders.create import (
     generated_correlation_id,
     order_label,
 )
+from rs_order.orders.quoted import QuotedSelections
 from rs_order.ports import Catalog, Clock, RemoteRejection, RemoteUnavailable
 from rs_order.rest.keyed_requests import MAX_OWNER
 from rs_order.store.orders import NewOrder
@@ -50,28 +52,53 @@ _PAGE: Final = 1000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WantedItems:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted(ABC):
     """What to order."""
 
-    items: Sequence[str]
-    """URNs, or names of providers; each once."""
-    kinds: frozenset[FileKind] = frozenset({FileKind.RAWDATA})
-    name_pattern: str | None = None
     label: str | None = None
     """None or empty: one is generated."""
     reuse: bool = True
 
     @property
+    @abstractmethod
     def request(self) -> dict[str, Any]:
         """The body that orders the same again."""
-        body: dict[str, Any] = {"items": sorted(self.items), "dataTypes": sorted(self.kinds)}
-        return {**body, "filenameRegExp": self.name_pattern} if self.name_pattern else body
 
     @property
     def fingerprint(self) -> bytes:
         """Equal for requests of the same files."""
         return hashlib.sha256(orjson.dumps(self.request, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class WantedItems(_Wanted):
+    """Files of items."""
+
+    items: Sequence[str]
+    """URNs, or names of providers; each once."""
+    kinds: frozenset[FileKind] = frozenset({FileKind.RAWDATA})
+    name_pattern: str | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"items": sorted(self.items), "dataTypes": sorted(self.kinds)}
+        return {**body, "filenameRegExp": self.name_pattern} if self.name_pattern else body
+
+
+@dataclass(frozen=True, slots=True)
+class WantedQuote(_Wanted):
+    """The files of a quote of the caller."""
+
+    quote: str
+    """The id of the quote."""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {"quoteId": self.quote}
+
+
+Wanted = WantedItems | WantedQuote
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +117,7 @@ class _Found:
 
 
 class OrderItems:
-    """Orders items as their caller, who waits meanwhile."""
+    """Orders items or a quote as their caller, who waits meanwhile."""
 
     def __init__(
         self,
@@ -98,8 +125,9 @@ class OrderItems:
         views: StacViews,
         catalog: Catalog,
         datasets: CatalogDatasets,
-        links: Links,
+        quoted: QuotedSelections,
         *,
+        links: Links,
         clock: Clock,
         catalog_timeout_seconds: float,
     ) -> None:
@@ -107,14 +135,15 @@ class OrderItems:
         self._views = views
         self._catalog = catalog
         self._datasets = datasets
+        self._quoted = quoted
         self._links = links
         self._clock = clock
         self._catalog_timeout_seconds = catalog_timeout_seconds
 
     async def handle(
-        self, caller: Caller, wanted: WantedItems, with_order: WithOrder | None = None
+        self, caller: Caller, wanted: Wanted, with_order: WithOrder | None = None
     ) -> OrderedItems:
-        """Return a new order with the items, or an equal one of the caller.
+        """Return a new order of what is wanted, or an equal one of the caller.
 
         Args:
             caller: the owner of the order.
@@ -125,9 +154,11 @@ class OrderItems:
             InvalidInput: there are no items, or the pattern can't be read.
             ItemsRejected: none of the items has a file that the caller may order, the catalog rejects the
                 search, or it gives no answer in time.
+            UnknownQuote, QuoteRejected, QuoteChanged: the quote can't be ordered.
             LabelRejected: the label is too long, or the caller has an order of this label.
         """
-        await _check(wanted)
+        if isinstance(wanted, WantedItems):
+            await _check(wanted)
         owner = caller.email[:MAX_OWNER]
         if wanted.reuse:
             expires_after = self._clock.now() + REUSED_FOR
@@ -136,7 +167,11 @@ class OrderItems:
             )
             if known is not None:
                 return OrderedItems(known, new=False)
-        found = await self._search(caller, wanted)
+        found = (
+            await self._search(caller, wanted)
+            if isinstance(wanted, WantedItems)
+            else _Found(await self._quoted.of(caller, wanted.quote))
+        )
         await self._links.learn_if_possible(caller.tenant)
         return await retry_on_conflict(
             lambda: self._create(caller, owner, wanted, found, with_order)
@@ -208,7 +243,7 @@ class OrderItems:
         self,
         caller: Caller,
         owner: str,
-        wanted: WantedItems,
+        wanted: Wanted,
         found: _Found,
         with_order: WithOrder | None,
     ) -> OrderedItems:

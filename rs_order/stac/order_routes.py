@@ -1,4 +1,4 @@
-"""The endpoint that orders items of STAC (faces.md 2.4)."""
+"""The endpoint that orders items of STAC, or a quote (faces.md 2.4)."""
 
 from typing import Any, Final
 
@@ -10,12 +10,13 @@ from rs_order.contracts.stac_bodies import (
     ItemOrderRequest,
     StacCollection,
 )
-from rs_order.core.errors import InvalidInput, ItemsRejected
+from rs_order.core.errors import InvalidInput, ItemsRejected, QuoteChanged
 from rs_order.core.reason_texts import language_of
 from rs_order.domain.files import FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.reasons import ReasonCode, WaitingReason
+from rs_order.orders.changed_quotes import changed_quote
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import RETURN_MINIMAL, prefers_minimal
@@ -28,7 +29,7 @@ from rs_order.rest.resources import ORDER_ITEMS
 from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Endpoints
 from rs_order.stac.addresses import Addresses, DownloadAddresses
 from rs_order.stac.collection import Wait, collection
-from rs_order.stac.order_items import WantedItems
+from rs_order.stac.order_items import Wanted, WantedItems, WantedQuote
 from rs_order.stac.parameters import LinkKind
 from rs_order.stac.services import StacServices
 from rs_order.store.unit_of_work import UnitOfWork
@@ -42,6 +43,9 @@ MAX_BODY: Final = 8 * 2**20
 
 _FAILURES: Final = {
     **BAD_BODY,
+    404: "The caller has no such quote (`unknown-quote`), or the project isn't served",
+    409: "The quote can't be ordered: `quote-expired`, `quote-changed` with both figures, `quote-not-ready` "
+    "or `quote-failed`",
     422: "Nothing was ordered: `nothing-to-order`, `too-many-items`, `search-rejected`, `invalid-input`, "
     "`label-too-long` or `label-in-use`",
     503: "The catalog (`catalog-unreachable`) or the database doesn't answer; nothing was changed",
@@ -72,7 +76,7 @@ def item_orders_router(access: Access, services: StacServices) -> APIRouter:
         work: Keyed,
         accepted: AcceptLanguage = "",
     ) -> Response:
-        """Order products by their ids. Who orders the same again gets the same order.
+        """Order products by their ids, or a quote. Who orders the same again gets the same order.
 
         The response is the status of the order, which is read at the address in `Location`.
         """
@@ -83,6 +87,8 @@ def item_orders_router(access: Access, services: StacServices) -> APIRouter:
             )
         except ItemsRejected as error:
             raise _problem(error) from error
+        except QuoteChanged as error:
+            raise changed_quote(error) from error
         facts_of(request.scope)["order"] = made.order_id
         if made.new and work is not None and work.answer is not None:
             return work.answer
@@ -91,13 +97,19 @@ def item_orders_router(access: Access, services: StacServices) -> APIRouter:
     return endpoints.router
 
 
-def _wanted(body: ItemOrderRequest) -> WantedItems:
+def _wanted(body: ItemOrderRequest) -> Wanted:
     """Return what a body asks for.
 
     Raises:
         Problem: there are too many items.
-        InvalidInput: an id is too long.
+        InvalidInput: an id is too long, or there are both a quote and items.
     """
+    if body.quote_id is not None:
+        if body.ids or body.data_types is not None or body.filename_reg_exp:
+            raise InvalidInput(
+                "quoteId: the files of the quote are ordered; leave out items, dataTypes and filenameRegExp"
+            )
+        return WantedQuote(body.quote_id, label=body.label, reuse=body.reuse)
     if len(body.ids) > MOST_ITEMS:
         text = f"There are {len(body.ids)} items; an order has at most {MOST_ITEMS}. Make several orders."
         raise Problem(ProblemCode.TOO_MANY_ITEMS, text)

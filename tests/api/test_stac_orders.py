@@ -11,6 +11,7 @@ import pytest
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user, until_rows
+from tests.api.test_quotes import quote_of
 
 ORDERS = "/stac/orders"
 EVE_01 = "URN:AIP:DATA:project1:aa75eb60-f943-521d-a594-fcab7e7cfcc8:V1"
@@ -31,6 +32,14 @@ def problem_of(answer: httpx.Response) -> tuple[int, str]:
 async def orders_of(here: Platform, email: str) -> list[int]:
     rows = await here.rows("select id from orders where owner = $1 order by id", email)
     return [row["id"] for row in rows]
+
+
+async def expire(here: Platform, order_id: int) -> None:
+    await here.rows("alter table orders disable trigger orders_move")
+    await here.rows(
+        "update orders set status = 'EXPIRED', waiting_sub_orders = 0 where id = $1", order_id
+    )
+    await here.rows("alter table orders enable trigger orders_move")
 
 
 async def until_done(here: Platform, order_id: str | int) -> None:
@@ -229,6 +238,43 @@ async def test_a_label_in_use(here: Platform) -> None:
     answer = await post(here, jane, {"items": [EVE_02], "label": "taken"})
 
     assert problem_of(answer) == (422, "label-in-use")
+
+
+async def test_a_quote(here: Platform) -> None:
+    """It is ordered like items, once. A quote expires before its order, so it isn't offered again then."""
+    jane = new_user(here)
+    quote = await quote_of(here, jane, queries=["productId:EVE_01"])
+    first = await post(here, jane, {"quoteId": quote["id"], "label": ["quoted"]})
+    again = await post(here, jane, {"quoteId": [quote["id"]]})
+    (order,) = await orders_of(here, jane)
+    await until_done(here, order)
+    files = await here.rows("select name from data_file where order_id = $1", order)
+    await expire(here, order)
+    async with here.client(jane) as client:
+        expired = (await client.get(first.headers["Location"])).json()
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.json()["title"], first.json()["order:id"]) == ("quoted", str(order))
+    assert again.headers["Location"] == first.headers["Location"]
+    assert [file["name"] for file in files] == ["eve_01.txt"]
+    assert expired["rsorder:status"] == "EXPIRED"
+    assert "retrieve" not in {link["rel"] for link in expired["links"]}
+
+
+async def test_quotes_that_cannot_be_ordered(here: Platform) -> None:
+    """The answers are those of the other requests that order quotes (Q-6)."""
+    jane = new_user(here)
+    quote = await quote_of(here, jane, queries=["productId:EVE_0*"])
+    both = await post(here, jane, {"quoteId": quote["id"], "items": [EVE_01]})
+    of_nobody = await post(here, jane, {"quoteId": "q-987654321"})
+    here.sandbox.faults.created = {"EVE_01": here.clock.now() + timedelta(days=1)}
+    changed = await post(here, jane, {"quoteId": quote["id"]})
+
+    assert problem_of(both) == (422, "invalid-input")
+    assert problem_of(of_nobody) == (404, "unknown-quote")
+    assert problem_of(changed) == (409, "quote-changed")
+    assert changed.json()["quoted"]["files"] == changed.json()["now"]["files"] + 1
+    assert await orders_of(here, jane) == []
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '"x"', '{"items": {"a": 1}}', '{"dataTypes": ["X"]}'])

@@ -7,6 +7,7 @@ are in ``FOLDER``. The configuration is that of the user.
 
 import json
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -35,10 +36,13 @@ def run(
         found = dag.search(raise_errors=True, validate=False, **conditions)
         dag.serialize(found, kept)
     paths: list[str] = []
+    seconds: list[float] = []
     if action == "order":
         for product in found:
             auth = product.downloader_auth.authenticate()
+            began = time.monotonic()
             product.downloader.order(product, auth, wait=WAIT, timeout=TIMEOUT)
+            seconds.append(time.monotonic() - began)
     elif action == "download":
         paths = [
             product.download(output_dir=folder, wait=WAIT, timeout=TIMEOUT) for product in found
@@ -49,6 +53,7 @@ def run(
         "products": [properties_of(product) for product in found],
         "matched": found.number_matched,
         "paths": paths,
+        "seconds": seconds,
     }
 
 

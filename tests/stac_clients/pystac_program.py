@@ -13,6 +13,8 @@ from typing import Any
 import pystac
 import pystac_client
 from pystac.errors import STACValidationError
+from pystac.extensions.file import FileExtension
+from pystac.extensions.timestamps import TimestampsExtension
 from pystac.validation.stac_validator import GetSchemaError
 
 SOME = 3
@@ -32,6 +34,17 @@ def downloaded(asset: pystac.Asset, headers: dict[str, str]) -> dict[str, Any]:
     return {
         "size": len(content) == asset.extra_fields["file:size"],
         "checksum": is_whole(content, asset.extra_fields["file:checksum"]),
+    }
+
+
+def read_extensions(item: pystac.Item) -> dict[str, Any]:
+    """Return what pystac reads from an item through the extensions that it knows."""
+    files = [FileExtension.ext(asset) for asset in item.assets.values()]
+    expires = TimestampsExtension.ext(item).expires
+    return {
+        "expires": expires is not None,
+        "sizes": [file.size for file in files],
+        "checksums": all(file.checksum for file in files),
     }
 
 
@@ -74,6 +87,7 @@ def main() -> None:
             for item in items[:SOME]
             for key, asset in item.assets.items()
         },
+        "extensions": [read_extensions(item) for item in items[:SOME]],
         "validated": {one.id: validated(one) for one in (order, *items[:SOME])},
     }
     sys.stdout.write(json.dumps(seen) + "\n")

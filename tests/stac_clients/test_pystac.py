@@ -42,6 +42,8 @@ async def test_an_order(here: Platform, clients_python: Path) -> None:
     assert seen["files"] == {
         name: {"size": True, "checksum": True} for name in ("eve_01.txt", "eve_02.txt")
     }
+    assert all(one["expires"] and one["checksums"] for one in seen["extensions"])
+    assert all(size > 0 for one in seen["extensions"] for size in one["sizes"])
     assert sorted(seen["validated"]) == sorted([f"order-{order}", EVE_01, EVE_02])
     for schemas in seen["validated"].values():
         assert schemas["core"] == "valid"

@@ -19,8 +19,8 @@ limit 1
 insert into stac_order (order_id, owner, fingerprint, request, unknown_items) values ($1, $2, $3, $4, $5)
 
 -- name: orders
--- Orders to be shown as collections. The request is only read of those that are ordered again with it, the status before
--- of those that have expired, and a file in error of those that have failed. $1 ids.
+-- Orders to be shown as collections. The request is only read of those that are ordered again with it (a quote has
+-- expired by then), the status before of those that have expired, and a file in error of those that have failed. $1 ids.
 select orders.id, orders.owner, orders.role, orders.label, orders.created_at, orders.expires_at, orders.status,
        orders.status_at, orders.available_at, orders.message, orders.files_known,
        pending_files, pending_bytes,
@@ -30,7 +30,8 @@ select orders.id, orders.owner, orders.role, orders.label, orders.created_at, or
        error_files, error_bytes,
        processing_error_files, processing_error_bytes,
        (select sum(products_count)::bigint from dataset_task where dataset_task.order_id = orders.id) as products,
-       case when orders.status in ('FAILED', 'ERROR', 'EXPIRED') then stac_order.request end as request,
+       case when orders.status in ('FAILED', 'ERROR', 'EXPIRED') and stac_order.request ->> 'quoteId' is null
+            then stac_order.request end as request,
        stac_order.unknown_items, ended.before as ended_as, zip.length as zip_length, tar.length as tar_length,
        failure.name as failed_file, failure.reason as failed_because
 from orders
