@@ -18,6 +18,7 @@ from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsPro
 from rs_order.regards.answer_memory import AnswerMemory
 from rs_order.regards.authentication import RegardsAuthentication
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
+from rs_order.regards.catalog_items import RegardsCatalogItems
 from rs_order.regards.file_sources import (
     ExternalAccess,
     ExternalFiles,
@@ -43,6 +44,7 @@ class PlatformClients:
     """
 
     catalog: Catalog
+    catalog_items: RegardsCatalogItems | None
     dam: RegardsDatasetFiles | None
     storage: RegardsStorage | None
     processes: Processes
@@ -78,6 +80,7 @@ async def open_platform_clients(
             services = _Services(settings, calls)
             yield PlatformClients(
                 catalog=services.catalog(),
+                catalog_items=services.catalog_items(),
                 dam=services.dam(),
                 storage=services.storage(),
                 processes=services.processes(),
@@ -111,6 +114,12 @@ class _Services:
             if url
             else NoCatalog()
         )
+
+    def catalog_items(self) -> RegardsCatalogItems | None:
+        url = self._settings.catalog_stac_url
+        if url is None:
+            return None
+        return RegardsCatalogItems(self._at(PlatformService.CATALOG, url), self._tokens)
 
     def dam(self) -> RegardsDatasetFiles | None:
         url = self._settings.dam_url

@@ -59,7 +59,9 @@ from rs_order.settings import Settings
 from rs_order.shares.limits import ManageLimits
 from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
+from rs_order.stac.descriptions import Descriptions
 from rs_order.stac.eodag_provider import EodagServices, eodag_router
+from rs_order.stac.finding import FindProducts, ListProducts
 from rs_order.stac.item_routes import items_router
 from rs_order.stac.order_routes import item_orders_router
 from rs_order.stac.routes import stac_router
@@ -300,14 +302,7 @@ def rest_services(
         ),
         quotes=_quote_services(application, keyed),
         shares=application.shares,
-        stac=StacServices(
-            order_items(shared, pool),
-            StacViews(pool),
-            shared.waiting,
-            shared.order_tokens,
-            keyed,
-            shared.settings.catalog_stac_url,
-        ),
+        stac=_stac_services(shared, pool, keyed),
         subscriptions=SubscriptionServices(
             ManageSubscriptions(shared.store, shared.clock),
             webhooks,
@@ -414,6 +409,20 @@ def _archive_services(
         order_tokens=shared.order_tokens,
         at_once=downloads.at_once,
         keyed=keyed,
+    )
+
+
+def _stac_services(shared: SharedParts, pool: Pool, keyed: KeyedAnswers) -> StacServices:
+    views = StacViews(pool)
+    return StacServices(
+        order_items(shared, pool),
+        views,
+        FindProducts(views, ListProducts(shared.store, views)),
+        Descriptions(shared.clients.catalog_items),
+        shared.waiting,
+        shared.order_tokens,
+        keyed,
+        shared.settings.catalog_stac_url,
     )
 
 

@@ -9,7 +9,8 @@ from rs_order.contracts.wire import Flag, Instant, Text, WireModel
 
 MOST_ITEMS: Final = 1000
 LONGEST_ITEM: Final = 128
-_DATA_TYPES: Final = ("RAWDATA", "QUICKLOOK")
+UNSUPPORTED: Final = ("bbox", "intersects", "datetime", "query", "filter", "sortby")
+"""Conditions of searches that only a catalog knows: where and when products are from."""
 
 
 def _single(value: Any) -> Any:
@@ -100,8 +101,7 @@ class ItemSearchRequest(WireModel):
     @property
     def unsupported(self) -> str | None:
         """The name of a member that can't be searched by, if there is one."""
-        members = ("bbox", "intersects", "datetime", "query", "filter", "sortby")
-        return next((one for one in members if getattr(self, one) is not None), None)
+        return next((one for one in UNSUPPORTED if getattr(self, one) is not None), None)
 
 
 class _Document(WireModel):

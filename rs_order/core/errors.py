@@ -29,6 +29,7 @@ UseCaseRejected
 │   ├── TooManyQuotes      a user or a tenant has too many
 │   └── QuoteChanged       its selection has changed
 ├── ItemsRejected          items of STAC can't be ordered
+├── ProductsNotListed      the list of the products of an order isn't complete
 ├── TooManySubscriptions   a user or a tenant has too many
 ├── WebhookRejected        a webhook can't be as it is wanted
 │   ├── WebhooksOff        this deployment sends none
@@ -248,6 +249,17 @@ class ItemsRejected(UseCaseRejected):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ProductsNotListed(UseCaseRejected):
+    """An order has so many files that the list of its products takes more than one request."""
+
+    code = "products-not-listed"
+
+    def __init__(self, order_id: int) -> None:
+        super().__init__(
+            f"The products of order {order_id} are being listed for the first time. Ask again."
+        )
 
 
 class WebhookRejected(UseCaseRejected):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from rs_order.domain.errors import SettingRejectedError
@@ -14,6 +15,7 @@ USER_ORDERS: Final = "user_order_parameters"
 APP_SUB_ORDER: Final = "app_sub_order_duration"
 EXPIRATION: Final = "expiration_max_duration_in_hours"
 EODAG_CLIENT: Final = "eodag_client_basic"
+STAC_ITEM_IDS: Final = "stac_item_ids"
 SUB_ORDER_DURATION: Final = "subOrderDuration"
 NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
 WEBHOOK_HOSTS: Final = "webhook_allowed_hosts"
@@ -28,6 +30,14 @@ _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
 
 MOST_HOURS: Final = 876_000
 """A hundred years, so that adding it to a date gives a date."""
+
+
+class ItemIds(StrEnum):
+    """What the ids of STAC items are."""
+
+    URN = "urn"
+    PROVIDER = "provider"
+    """Names of their providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,14 @@ DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
             default="",
             allows=lambda value: len(value) <= _LONGEST_CLIENT and bool(_BASE64.fullmatch(value)),
             rule="parameter [eodag client basic] must be Base64 of at most 1000 characters.",
+        ),
+        SettingDefinition(
+            name=STAC_ITEM_IDS,
+            description="What the ids of the catalog's STAC items are: urn, or provider",
+            java_class=None,
+            default=ItemIds.URN.value,
+            allows=lambda value: value in set(ItemIds),
+            rule="urn or provider is needed: what the catalog's STAC items have as ids.",
         ),
         SettingDefinition(
             name=WEBHOOK_HOSTS,

@@ -165,6 +165,7 @@ class DeleteFiles:
                 await self._teardown.release(uow, [order_id])
                 or await uow.files.delete_archives(order_id, self._rows) == self._rows
                 or await uow.files.delete_slice(order_id, self._rows) == self._rows
+                or await uow.product_lists.delete_slice(order_id, self._rows) == self._rows
                 or await uow.inputs.delete_slice(order_id, self._rows) == self._rows
                 or await uow.sub_orders.delete_slice(order_id, self._rows) == self._rows
             )

@@ -42,6 +42,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.CatalogSearchFailed: 422,
     errors.QuoteRejected: 409,
     errors.ItemsRejected: 422,
+    errors.ProductsNotListed: 503,
     errors.TooManySubscriptions: 409,
     errors.WebhookRejected: 422,
     errors.ActionRejected: 401,

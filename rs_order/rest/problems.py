@@ -60,6 +60,7 @@ class ProblemCode(StrEnum):
     NOTHING_TO_ORDER = "nothing-to-order"
     TOO_MANY_ITEMS = "too-many-items"
     UNKNOWN_ITEM = "unknown-item"
+    PRODUCTS_NOT_LISTED = "products-not-listed"
     POSITION_GONE = "position-gone"
     UNKNOWN_SUBSCRIPTION = "unknown-subscription"
     TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
@@ -273,6 +274,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Label in use",
         "Another order of yours has this label.",
         "Choose another label, or none.",
+    ),
+    ProblemCode.PRODUCTS_NOT_LISTED: ProblemType(
+        503,
+        "Products not listed",
+        "The products of a large order are listed when its items are read for the first time.",
+        "Ask again: each request lists more of them.",
+        retriable=True,
     ),
     ProblemCode.POSITION_GONE: ProblemType(
         410,

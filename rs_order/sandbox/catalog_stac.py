@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
+from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.gate import caller
 from rs_order.sandbox.holdings import Holding, Holdings, Selection
 from rs_order.sandbox.products import (
@@ -48,10 +49,10 @@ class ItemSearch(BaseModel):
         return int(self.token) if self.token and self.token.isdecimal() else 0
 
 
-def stac_router(holdings: Holdings, directory: Directory) -> APIRouter:
+def stac_router(holdings: Holdings, faults: Faults, directory: Directory) -> APIRouter:
     router = APIRouter(prefix="/rs-catalog/stac")
     _add_collections(router, holdings)
-    _add_searches(router, holdings, directory)
+    _add_searches(router, holdings, faults, directory)
     return router
 
 
@@ -90,7 +91,9 @@ def _add_collections(router: APIRouter, holdings: Holdings) -> None:
         return answer(_collection(holding.dataset, _base(request)))
 
 
-def _add_searches(router: APIRouter, holdings: Holdings, directory: Directory) -> None:
+def _add_searches(
+    router: APIRouter, holdings: Holdings, faults: Faults, directory: Directory
+) -> None:
     @router.post("/search")
     async def search(request: Request, wanted: ItemSearch) -> Response:
         access = directory.access(caller(request))
@@ -111,7 +114,10 @@ def _add_searches(router: APIRouter, holdings: Holdings, directory: Directory) -
         return JSONResponse(
             {
                 "type": "FeatureCollection",
-                "features": [_item(product, tenant, base) for product in page],
+                "features": [
+                    _item(product, tenant, base, by_provider=faults.stac_ids_of_providers)
+                    for product in page
+                ],
                 "numberMatched": len(found),
                 "numberReturned": len(page),
                 "links": links,
@@ -165,14 +171,14 @@ def _collection(dataset: Dataset, base: str) -> dict[str, Any]:
     }
 
 
-def _item(product: Product, tenant: str, base: str) -> dict[str, Any]:
+def _item(product: Product, tenant: str, base: str, *, by_provider: bool) -> dict[str, Any]:
     urn = urn_for(tenant, product.urn)
     dates = [value for value in product.properties.values() if isinstance(value, datetime)]
     return {
         "type": "Feature",
         "stac_version": _VERSION,
         "stac_extensions": [],
-        "id": urn,
+        "id": product.provider_id if by_provider else urn,
         "collection": product.dataset.id,
         "geometry": None,
         "properties": {

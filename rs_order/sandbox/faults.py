@@ -139,6 +139,8 @@ class Faults(BaseModel):
     """Stored files whose size the catalog doesn't publish."""
     created: dict[str, datetime] = {}
     """Replacements for catalog creation dates, by product id, to simulate products added later."""
+    stac_ids_of_providers: bool = False
+    """Items of STAC have the names of their providers as ids, as some catalogs are configured."""
     project_without_host: bool = False
     mail_status: Annotated[int, Field(ge=400, le=599)] | None = None
     """The HTTP status with which rs-admin-instance rejects mails; its other endpoints work."""

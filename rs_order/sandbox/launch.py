@@ -35,7 +35,7 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app = FastAPI(title="REGARDS sandbox", docs_url="/sandbox/docs", redoc_url=None)
     holdings, faults = sandbox.holdings, sandbox.faults
     app.include_router(catalog_router(holdings, faults, sandbox.directory))
-    app.include_router(stac_router(holdings, sandbox.directory))
+    app.include_router(stac_router(holdings, faults, sandbox.directory))
     app.include_router(storage_router(holdings, sandbox.restores, sandbox.quotas, faults))
     app.include_router(dam_router(holdings, faults))
     app.include_router(processing_router(sandbox.processes, sandbox.executions, faults))

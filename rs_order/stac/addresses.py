@@ -15,6 +15,7 @@ from rs_order.rest.resources import (
     GET_ARCHIVE_OF_ORDER,
     GET_COLLECTION,
     GET_FILE_LIST,
+    GET_ITEM,
     GET_METALINK_4,
     GET_PUBLIC_ARCHIVE_OF_ORDER,
     GET_PUBLIC_FILE_LIST,
@@ -47,6 +48,9 @@ class Addresses:
 
     def collection(self, order_id: OrderId) -> str:
         return self.to(GET_COLLECTION, orderId=order_id)
+
+    def item(self, order_id: OrderId, item_id: str) -> str:
+        return self.to(GET_ITEM, orderId=order_id, itemId=item_id)
 
     def link(self, rel: str, href: str, media_type: str = JSON, **members: Any) -> Link:
         return {"rel": rel, "type": media_type, "href": href, **members}

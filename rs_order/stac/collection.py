@@ -1,5 +1,6 @@
 """An order as a collection of STAC: the document that says how far it is (faces.md 2.5)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,13 +9,12 @@ from rs_order.contracts.wire import without_nulls
 from rs_order.core.reason_texts import Language
 from rs_order.domain.archives import ArchiveFormat
 from rs_order.domain.expectations import Expected
-from rs_order.domain.ids import Urn
+from rs_order.domain.ids import OrderId
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.reasons import WaitingReason
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.routes import METALINK_4_TYPE
 from rs_order.rest.resources import (
-    GET_ITEM,
     GET_ORDER,
     GET_PROGRESS,
     GET_STAC,
@@ -23,7 +23,7 @@ from rs_order.rest.resources import (
 )
 from rs_order.stac.addresses import GEO_JSON, JSON, Addresses, DownloadAddresses, Link
 from rs_order.stac.status import StacStatus, message_of, status_of
-from rs_order.store.stac import CollectedOrder
+from rs_order.store.stac import CollectedOrder, ProductNames
 
 STAC_VERSION: Final = "1.1.0"
 ORDER_EXTENSION: Final = "https://stac-extensions.github.io/order/v1.1.0/schema.json"
@@ -32,7 +32,10 @@ AUTH_EXTENSION: Final = "https://stac-extensions.github.io/authentication/v1.1.0
 TIMESTAMPS_EXTENSION: Final = "https://stac-extensions.github.io/timestamps/v1.1.0/schema.json"
 MOST_LINKED: Final = 1000
 """The most products to which a collection links one by one, for readers without an API (S-14)."""
+MOST_LINKED_FILES: Final = 5000
+"""The most files of an order whose products are linked: a status stays cheap."""
 
+_COLLECTION_ID: Final = re.compile(r"order-(\d{1,18})", re.ASCII)
 _WHOLE_EARTH: Final = [[-180, -90, 180, 90]]
 _ARCHIVES: Final = {
     "archive": (ArchiveFormat.ZIP, "application/zip"),
@@ -40,8 +43,23 @@ _ARCHIVES: Final = {
 }
 
 
+def has_few_products(order: CollectedOrder) -> bool:
+    """True if a collection links to each of its products."""
+    return (
+        order.products is not None
+        and order.products <= MOST_LINKED
+        and order.counters.total_files <= MOST_LINKED_FILES
+    )
+
+
 def collection_id(order_id: int) -> str:
     return f"order-{order_id}"
+
+
+def order_of(name: str) -> OrderId | None:
+    """Return the order whose collection has this id; None if it is none of ours."""
+    found = _COLLECTION_ID.fullmatch(name)
+    return OrderId(int(found[1])) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ def collection(
     wait: Wait,
     downloads: DownloadAddresses,
     language: Language,
-    products: Sequence[Urn] = (),
+    products: Sequence[ProductNames] = (),
 ) -> dict[str, Any]:
     """Return the document.
 
@@ -120,10 +138,11 @@ def _extensions(
 
 
 def _description(order: CollectedOrder) -> str:
-    on = f"rdered on {order.created_at:%Y-%m-%d}."
+    date = f"{order.created_at:%Y-%m-%d}"
     if order.products is None:
-        return f"O{on}"
-    return f"{order.products} product{'' if order.products == 1 else 's'} o{on}"
+        return f"Ordered on {date}."
+    products = "1 product" if order.products == 1 else f"{order.products} products"
+    return f"{products} ordered on {date}."
 
 
 def _files(order: CollectedOrder) -> dict[str, int]:
@@ -185,7 +204,7 @@ def _links(
     order: CollectedOrder,
     addresses: Addresses,
     assets: Mapping[str, Any],
-    products: Sequence[Urn],
+    products: Sequence[ProductNames],
 ) -> list[Link]:
     items = addresses.to(LIST_ITEMS, orderId=order.id)
     links = [
@@ -194,8 +213,8 @@ def _links(
         addresses.link("parent", addresses.to(GET_STAC)),
         addresses.link("items", items, GEO_JSON),
         *(
-            addresses.link("item", addresses.to(GET_ITEM, orderId=order.id, itemId=urn), GEO_JSON)
-            for urn in products
+            addresses.link("item", addresses.item(order.id, one.item_id(order.item_ids)), GEO_JSON)
+            for one in products
         ),
         addresses.link("order", addresses.to(GET_ORDER, orderId=order.id)),
         addresses.link("monitor", addresses.to(GET_PROGRESS, orderId=order.id)),

@@ -9,7 +9,8 @@ from rs_order.domain.instants import wire_instant
 from rs_order.downloads.checksums import known_digests
 from rs_order.downloads.entry_names import FreeNames, portable_name, safe_name
 from rs_order.downloads.order_lists import product_of
-from rs_order.rest.resources import GET_ITEM, GET_STAC
+from rs_order.regards.catalog_items import CatalogItem
+from rs_order.rest.resources import GET_STAC
 from rs_order.stac.addresses import GEO_JSON, DownloadAddresses
 from rs_order.stac.collection import (
     AUTH_EXTENSION,
@@ -41,28 +42,45 @@ def item(
     order: CollectedOrder,
     product: OrderedProduct,
     downloads: DownloadAddresses,
-    item_url: str | None,
+    known: CatalogItem | None,
+    found_at: str | None,
 ) -> dict[str, Any]:
-    """Return the document. It is a record of the delivery: place and time of the product are the catalog's.
+    """Return the document. Place, time and properties of the product are the catalog's, if they are known.
+
+    Without them, it is a record of the delivery.
 
     Args:
         order: the order of the product.
         product: the product.
         downloads: addresses of the downloads of the order.
-        item_url: the item in the catalog, if its address is known.
+        known: what the catalog knows of the product.
+        found_at: where the catalog finds its item, if it gives no address of it.
     """
     assets = _assets(product, downloads)
+    own = _properties(order, product, downloads, with_assets=bool(assets))
+    place: dict[str, Any] = {"geometry": known.geometry if known else None}
+    if known and known.bbox is not None:
+        place["bbox"] = known.bbox
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": _extensions(order, assets, downloads),
-        "id": product.urn,
+        "id": product.item_id(order.item_ids),
         "collection": collection_id(order.id),
-        "geometry": None,
-        "properties": _properties(order, product, downloads, with_assets=bool(assets)),
+        **place,
+        "properties": {
+            **_own_description(order, product),
+            **(known.properties if known else {}),
+            **own,
+        },
         "assets": assets,
-        "links": _links(order, product, downloads, item_url),
+        "links": _links(order, product, downloads, (known and known.href) or found_at),
     }
+
+
+def _own_description(order: CollectedOrder, product: OrderedProduct) -> dict[str, Any]:
+    """Return what an item has that the catalog doesn't know."""
+    return without_nulls(datetime=wire_instant(order.created_at), title=product.provider_id)
 
 
 def _properties(
@@ -72,15 +90,12 @@ def _properties(
     *,
     with_assets: bool,
 ) -> dict[str, Any]:
-    created = wire_instant(order.created_at)
     return without_nulls(
-        datetime=created,
-        title=product.provider_id,
         expires=wire_instant(order.expires_at) if order.expires_at else None,
         **{
             "order:status": status_of_files(order, {one.state for one in product.files}),
             "order:id": str(order.id),
-            "order:date": created,
+            "order:date": wire_instant(order.created_at),
             "rsorder:product_id": product.provider_id,
             "rsorder:product_version": product.version,
             "rsorder:has_more_files": product.has_more_files or None,
@@ -142,7 +157,7 @@ def _links(
     item_url: str | None,
 ) -> list[dict[str, Any]]:
     addresses = downloads.addresses
-    own = addresses.to(GET_ITEM, orderId=order.id, itemId=product.urn)
+    own = addresses.item(order.id, product.item_id(order.item_ids))
     of_order = addresses.collection(order.id)
     links = [
         addresses.link("self", own, GEO_JSON),

@@ -1,6 +1,5 @@
 """The endpoints of products of orders: as items of a collection, and by a search (faces.md 2.6)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
@@ -18,6 +17,8 @@ from rs_order.rest.problems import ProblemCode
 from rs_order.rest.resources import GET_ITEM, LIST_FOUND_ITEMS, LIST_ITEMS, SEARCH_ITEMS
 from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Endpoints
 from rs_order.stac.addresses import GEO_JSON, Addresses, Link
+from rs_order.stac.collection import order_of
+from rs_order.stac.finding import ItemSearch
 from rs_order.stac.page_tokens import (
     PAGE_SIZE,
     LimitInQuery,
@@ -36,14 +37,11 @@ from rs_order.stac.parameters import (
 )
 from rs_order.stac.routes import ORDER_FAILURES
 from rs_order.stac.services import StacServices, position_of
-from rs_order.store.stac import (
-    CollectedOrder,
-    ItemSearch,
-    ProductPage,
-)
+from rs_order.store.stac import CollectedOrder, ProductPage
 
-_ORDER: Final = re.compile(r"order-(\d{1,18})", re.ASCII)
-_UNREADABLE: Final = "A condition can't be read (`malformed-request`), or only a catalog can search by it (`not-supported`)"
+_UNREADABLE: Final = (
+    "A condition can't be read (`malformed-request`), or only a catalog knows it (`not-supported`)"
+)
 
 ListInQuery = Annotated[list[str] | None, Query(description="Repeated, or separated by commas.")]
 
@@ -76,9 +74,9 @@ def _serve_items(endpoints: Endpoints, services: StacServices) -> None:
         order = await _order(request, services, caller, OrderId(order_id))
         page = ProductPage()
         if _has_products(order):
-            page = await services.views.products(caller.tenant, position_of(order), first, limit)
+            page = await services.products.of_order(caller.tenant, position_of(order), first, limit)
         further = [next_page(request, product_token(page.next))] if page.next else []
-        features = services.items(request, caller.tenant, {order.id: order}, page.products, links)
+        features = await services.items(request, caller, {order.id: order}, page.products, links)
         addresses = Addresses.of(request)
         own = [
             addresses.link("self", addresses.to(LIST_ITEMS, orderId=order.id), GEO_JSON),
@@ -108,11 +106,11 @@ def _serve_items(endpoints: Endpoints, services: StacServices) -> None:
         order = await _order(request, services, caller, OrderId(order_id))
         found = None
         if _has_products(order) and _is_storable(item_id):
-            found = await services.views.product(caller.tenant, order.id, item_id)
+            found = await services.products.one(caller.tenant, order.id, item_id, order.item_ids)
         if found is None:
             text = f"Order {order_id} has no product {item_id}, or its files aren't known yet."
             raise Problem(ProblemCode.UNKNOWN_ITEM, text)
-        (feature,) = services.items(request, caller.tenant, {order.id: order}, [found], links)
+        (feature,) = await services.items(request, caller, {order.id: order}, [found], links)
         return _geo_json(request, feature)
 
 
@@ -190,18 +188,19 @@ async def _search(
     """Return a page of what is wanted, and the items of its products."""
     conditions = ItemSearch(_orders(wanted.collections), _storable(wanted.ids))
     first = product_position(wanted.token)
-    page = await services.views.search(caller.tenant, caller.email, conditions, first, wanted.limit)
+    page = await services.products.search(
+        caller.tenant, caller.email, conditions, first, wanted.limit
+    )
     ids = sorted({product.order_id for product in page.products})
     orders = await services.views.orders(caller.tenant, ids) if ids else {}
-    return page, services.items(request, caller.tenant, orders, page.products, links)
+    return page, await services.items(request, caller, orders, page.products, links)
 
 
 def _orders(collections: Sequence[str] | None) -> list[OrderId] | None:
     """Return the orders that collections stand for; names of other collections stand for none."""
     if not collections:
         return None
-    found = [_ORDER.fullmatch(name) for name in collections]
-    return [OrderId(int(one[1])) for one in found if one is not None]
+    return [order for name in collections if (order := order_of(name)) is not None]
 
 
 def _storable(ids: Sequence[str] | None) -> list[str] | None:

@@ -1,15 +1,13 @@
 """The parameters of several endpoints of STAC."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Path, Query, Request
 
+from rs_order.contracts.stac_bodies import UNSUPPORTED
 from rs_order.rest.errors import Problem
 from rs_order.rest.problems import ProblemCode
-
-UNSUPPORTED: Final = ("bbox", "intersects", "datetime", "query", "filter", "sortby")
-"""Conditions of searches that only a catalog knows: where and when products are from."""
 
 
 class LinkKind(StrEnum):

@@ -12,7 +12,7 @@ from rs_order.core.reason_texts import Language
 from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.expectations import LONGEST_PAUSE, Expected
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import OrderId, Tenant, Urn
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.reasons import OrderFacts, reasons_of
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import OrderTokens
@@ -22,11 +22,19 @@ from rs_order.rest.errors import Problem
 from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.problems import ProblemCode
 from rs_order.stac.addresses import Addresses, DownloadAddresses
-from rs_order.stac.collection import MOST_LINKED, Wait, collection
+from rs_order.stac.collection import MOST_LINKED_FILES, Wait, collection, has_few_products
+from rs_order.stac.descriptions import Descriptions
+from rs_order.stac.finding import FindProducts
 from rs_order.stac.item import item
 from rs_order.stac.order_items import OrderItems
 from rs_order.stac.parameters import LinkKind
-from rs_order.store.stac import CollectedOrder, OrderedProduct, OrderPosition, StacViews
+from rs_order.store.stac import (
+    CollectedOrder,
+    OrderedProduct,
+    OrderPosition,
+    ProductNames,
+    StacViews,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class StacServices:
 
     order_items: OrderItems
     views: StacViews
+    products: FindProducts
+    descriptions: Descriptions
     waiting: WaitingOrders
     order_tokens: OrderTokens
     keyed: KeyedAnswers
@@ -87,9 +97,9 @@ class StacServices:
     ) -> dict[str, Any]:
         """Return an order as a collection, with links to its products unless it has too many of them."""
         order = shown.order
-        products: Sequence[Urn] = ()
-        if order.products is not None and order.products <= MOST_LINKED:
-            products = await self.views.urns(tenant, order.id, MOST_LINKED)
+        products: Sequence[ProductNames] = ()
+        if has_few_products(order):
+            products = await self.views.names(tenant, order.id, MOST_LINKED_FILES)
         return collection(
             order,
             await self.wait_of(tenant, order, shown.facts),
@@ -98,10 +108,10 @@ class StacServices:
             products,
         )
 
-    def items(
+    async def items(
         self,
         request: Request,
-        tenant: Tenant,
+        caller: Caller,
         orders: Mapping[OrderId, CollectedOrder],
         products: Sequence[OrderedProduct],
         links: LinkKind,
@@ -109,12 +119,20 @@ class StacServices:
         """Return products as items. The products of an order that was removed meanwhile are left out."""
         addresses = Addresses.of(request)
         downloads = {
-            order.id: self.downloads(addresses, tenant, order, links) for order in orders.values()
+            order.id: self.downloads(addresses, caller.tenant, order, links)
+            for order in orders.values()
         }
+        shown = {
+            product.item_id(orders[product.order_id].item_ids): product
+            for product in products
+            if product.order_id in orders
+        }
+        known = await self.descriptions.of(caller, list(shown))
         return [
-            item(orders[of], product, downloads[of], self.catalog_item(product.urn))
+            item(orders[of], product, downloads[of], known.get(id_), self.catalog_item(id_))
             for product in products
             if (of := product.order_id) in orders
+            for id_ in [product.item_id(orders[of].item_ids)]
         ]
 
     async def wait_of(self, tenant: Tenant, order: CollectedOrder, facts: OrderFacts) -> Wait:
@@ -131,12 +149,10 @@ class StacServices:
         pause = waiting(facts, await self.waiting.expectations(tenant)).next_check
         return str(int(pause.total_seconds()))
 
-    def catalog_item(self, urn: Urn) -> str | None:
-        """Return the address of a product's item in the catalog; None if that isn't known.
-
-        The catalog has it in a collection that we don't know, but finds it by its id.
-        """
-        return f"{self.catalog_url}/search?ids={quote(urn, safe='')}" if self.catalog_url else None
+    def catalog_item(self, item_id: str) -> str | None:
+        """Return where a product's item in the catalog is found by its id; None if that isn't known."""
+        found_by = quote(item_id, safe="")
+        return f"{self.catalog_url}/search?ids={found_by}" if self.catalog_url else None
 
     def downloads(
         self, addresses: Addresses, tenant: Tenant, order: CollectedOrder, links: LinkKind

@@ -1,23 +1,26 @@
 """Orders and their products as collections and items of STAC, and the orders of items (faces.md 2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from rs_order.domain.archives import ArchiveFormat
 from rs_order.domain.ids import OrderId, Tenant, Urn
+from rs_order.domain.settings import ItemIds
 from rs_order.domain.states import FileCounters, FileState, OrderStatus
 from rs_order.ports import FileToDownload
 from rs_order.store.downloads import file_of
 from rs_order.store.pool import Connection, Pool, Row, reading, statements, tenant_schema
+from rs_order.store.product_lists import MOST_LISTED
+from rs_order.store.product_lists import SQL as LISTS
 from rs_order.store.rows import counters_of
 from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("stac")
 
-MOST_FILES: Final = 1000
-"""Files of one product that are read; the others are in the lists of the order."""
+MOST_FILES: Final = MOST_LISTED - 1
+"""Files of one product that are shown; the others are in the lists of the order."""
 _FILES_OF_PAGE: Final = 5000
 """Files after which a page of products ends: some megabytes."""
 _ORDERS_AT_A_TIME: Final = 100
@@ -64,6 +67,8 @@ class CollectedOrder:
     first_failure: tuple[str, str] | None
     """The name of a file in error, and the reason, of an order that has failed."""
     unknown_items: Sequence[str]
+    item_ids: ItemIds
+    """What the ids of its items are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,22 @@ class OrderedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderedProduct:
+class ProductNames:
+    """The names of a product."""
+
+    urn: Urn
+    provider_id: str | None
+
+    def item_id(self, ids: ItemIds) -> str:
+        """Return the id of its item, as those of the catalog's items are."""
+        return self.provider_id if ids is ItemIds.PROVIDER and self.provider_id else self.urn
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedProduct(ProductNames):
     """A product of an order, with its first files."""
 
     order_id: OrderId
-    urn: Urn
-    provider_id: str | None
     version: int
     files: Sequence[OrderedFile]
     """By ascending id, at most ``MOST_FILES``."""
@@ -101,16 +116,8 @@ class ProductPosition:
     """The place of a product in the list of an owner."""
 
     order: OrderPosition
-    key: int
-    """The hash of its URN."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemSearch:
-    """Conditions on products; None is no condition."""
-
-    orders: Sequence[OrderId] | None = None
-    urns: Sequence[str] | None = None
+    key: int = _FIRST_KEY
+    """The hash of its URN; by default the least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,8 @@ class ItemOrders:
 class StacViews:
     """Views of orders and their products. All calls raise StoreUnavailable.
 
-    Products are listed by a hash of their URNs, so that a page of an order of any size costs the same.
+    Products come by the hash of their URNs, so that a page of an order of any size costs the same. Only those
+    are found that are listed.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -199,69 +207,94 @@ class StacViews:
         )
         return [_position_of(row) for row in rows]
 
-    async def urns(self, tenant: Tenant, order_id: OrderId, limit: int) -> Sequence[Urn]:
-        """Return the URNs of the first products of an order."""
-        rows = await read_rows(self._pool, tenant, SQL["urns"], order_id, limit)
-        return [Urn(row["product_urn"]) for row in rows]
+    async def names(self, tenant: Tenant, order_id: OrderId, files: int) -> Sequence[ProductNames]:
+        """Return the names of the products of the first files of an order."""
+        rows = await read_rows(self._pool, tenant, SQL["names"], order_id, files)
+        return [ProductNames(Urn(row["product_urn"]), row["product_id"]) for row in rows]
 
-    async def products(
-        self, tenant: Tenant, order: OrderPosition, first: ProductPosition | None, limit: int
-    ) -> ProductPage:
-        """Return products of an order, from ``first`` on; None: from its first one on."""
-        async with reading(self._pool, tenant) as connection:
-            return await _page(connection, [order], _key(order, first), None, limit)
+    async def item_ids(self, tenant: Tenant) -> ItemIds:
+        """Return what the ids of items are."""
+        rows = await read_rows(self._pool, tenant, SQL["item_ids"])
+        return ItemIds(rows[0]["value"]) if rows else ItemIds.URN
 
-    async def product(self, tenant: Tenant, order_id: OrderId, urn: str) -> OrderedProduct | None:
-        """Return a product of an order, or None if the order doesn't have it."""
-        order = OrderPosition(NEWEST.created_at, order_id)
-        async with reading(self._pool, tenant) as connection:
-            page = await _page(connection, [order], _FIRST_KEY, [urn], 1)
-        return next((one for one in page.products if one.urn == urn), None)
+    async def incomplete_lists(
+        self, tenant: Tenant, orders: Sequence[OrderId]
+    ) -> Sequence[OrderId]:
+        """Return those of the orders some of whose products aren't listed."""
+        rows = await read_rows(self._pool, tenant, LISTS["incomplete"], orders)
+        return [OrderId(row["order_id"]) for row in rows]
 
-    async def search(
+    async def orders_with_products(
         self,
         tenant: Tenant,
         owner: str,
-        wanted: ItemSearch,
-        first: ProductPosition | None,
-        limit: int,
-    ) -> ProductPage:
-        """Return products of the orders of an owner, those of the newest order first.
+        orders: Sequence[OrderId] | None,
+        begin: OrderPosition,
+        products: int | None,
+    ) -> tuple[Sequence[OrderPosition], OrderPosition | None]:
+        """Return the next orders of an owner that have products, newest first, and the one behind them.
 
         Args:
             tenant: of the orders.
             owner: of the orders.
-            wanted: conditions on the products.
-            first: where the page begins; None: at the first product.
-            limit: the most products.
-
-        Returns:
-            A page, which has a product unless it is the last one.
+            orders: only some of these; None: all.
+            begin: where they begin.
+            products: so many orders are taken that they have more products together; None: as many as are
+                read at a time.
         """
-        begin = first.order if first else NEWEST
+        rows = await read_rows(
+            self._pool,
+            tenant,
+            SQL["with_products"],
+            owner,
+            orders,
+            begin.created_at,
+            begin.order_id,
+            _ORDERS_AT_A_TIME + 1,
+        )
+        taken = _enough(rows[:_ORDERS_AT_A_TIME], products)
+        behind = _position_of(rows[taken]) if taken < len(rows) else None
+        return [_position_of(row) for row in rows[:taken]], behind
+
+    async def products(
+        self,
+        tenant: Tenant,
+        orders: Sequence[OrderPosition],
+        first: ProductPosition | None,
+        limit: int,
+    ) -> ProductPage:
+        """Return listed products of orders. A page ends early if its products have many files.
+
+        ``first``: where the page begins; None: at the first product of the first order.
+        """
         async with reading(self._pool, tenant) as connection:
-            while True:
-                rows = await connection.fetch(
-                    SQL["with_products"],
-                    owner,
-                    wanted.orders,
-                    begin.created_at,
-                    begin.order_id,
-                    _ORDERS_AT_A_TIME + 1,
-                )
-                taken = _enough(rows[:_ORDERS_AT_A_TIME], limit if wanted.urns is None else None)
-                orders = [_position_of(row) for row in rows[:taken]]
-                behind = _position_of(rows[taken]) if taken < len(rows) else None
-                page = await _page(connection, orders, _key(begin, first), wanted.urns, limit)
-                if page.next is None and behind is not None:
-                    page = replace(page, next=ProductPosition(behind, _FIRST_KEY))
-                if page.products or behind is None:
-                    return page
-                begin, first = behind, None
+            found = await connection.fetch(
+                SQL["products"], _ids(orders), _least_key(orders, first), limit + 1
+            )
+            return await _page(connection, orders, found, limit)
+
+    async def named_products(
+        self,
+        tenant: Tenant,
+        orders: Sequence[OrderPosition],
+        first: ProductPosition | None,
+        limit: int,
+        *,
+        names: Sequence[str],
+        ids: ItemIds,
+    ) -> ProductPage:
+        """Return those of the products that have one of the names: URNs, or also names of providers."""
+        of_providers = names if ids is ItemIds.PROVIDER else []
+        key = _least_key(orders, first)
+        async with reading(self._pool, tenant) as connection:
+            found = await connection.fetch(
+                SQL["named_products"], _ids(orders), key, names, of_providers, limit + 1
+            )
+            return await _page(connection, orders, found, limit)
 
 
 def _enough(orders: Sequence[Row], products: int | None) -> int:
-    """Return how many of the orders have so many products together; None: all of the orders."""
+    """Return how many of the orders have more products than these together; None: all of the orders."""
     if products is None:
         return len(orders)
     found = 0
@@ -272,34 +305,30 @@ def _enough(orders: Sequence[Row], products: int | None) -> int:
     return len(orders)
 
 
-def _key(begin: OrderPosition, first: ProductPosition | None) -> int:
-    return first.key if first and first.order == begin else _FIRST_KEY
+def _ids(orders: Sequence[OrderPosition]) -> list[OrderId]:
+    return [order.order_id for order in orders]
+
+
+def _least_key(orders: Sequence[OrderPosition], first: ProductPosition | None) -> int:
+    """Return the least hash of a product of the first order. That order may have gone since the last page."""
+    return first.key if first and orders and orders[0] == first.order else _FIRST_KEY
 
 
 async def _page(
-    connection: Connection,
-    orders: Sequence[OrderPosition],
-    first_key: int,
-    urns: Sequence[str] | None,
-    limit: int,
+    connection: Connection, orders: Sequence[OrderPosition], found: Sequence[Row], limit: int
 ) -> ProductPage:
-    """Return products of orders. A page ends early if its products have many files.
-
-    ``first_key``: the least hash of a product of the first order.
-    """
-    by_id = {order.order_id: order for order in orders}
-    found = await connection.fetch(SQL["products"], list(by_id), first_key, urns, limit + 1)
+    """Return the products found with their files; the one behind ``limit`` begins the next page."""
     kept = _few_files(found[:limit])
     rows = await connection.fetch(
         SQL["files"],
         [row["order_id"] for row in found[:kept]],
         [row["key"] for row in found[:kept]],
-        MOST_FILES + 1,
     )
     following = found[kept] if kept < len(found) else None
+    places = {order.order_id: order for order in orders}
     return ProductPage(
         _products_of(rows),
-        ProductPosition(by_id[OrderId(following["order_id"])], following["key"])
+        ProductPosition(places[OrderId(following["order_id"])], following["key"])
         if following
         else None,
     )
@@ -360,4 +389,5 @@ def _order_of(row: Row) -> CollectedOrder:
         request=row["request"],
         first_failure=(row["failed_file"], row["failed_because"]) if row["failed_file"] else None,
         unknown_items=row["unknown_items"] or (),
+        item_ids=ItemIds(row["item_ids"] or ItemIds.URN),
     )

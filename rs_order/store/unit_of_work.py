@@ -40,6 +40,7 @@ from rs_order.store.pool import (
 )
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
+from rs_order.store.product_lists import ProductLists
 from rs_order.store.quotes import SQL as QUOTES
 from rs_order.store.quotes import Quotes, StoredQuote, quote_of
 from rs_order.store.recalls import Recalls
@@ -103,6 +104,7 @@ class UnitOfWork:
         self.webhooks = Webhooks(connection)
         self.keyed_requests = KeyedRequests(connection)
         self.item_orders = ItemOrders(connection, tenant)
+        self.product_lists = ProductLists(connection)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)

@@ -14,6 +14,7 @@ DEFAULTS = {
     "app_sub_order_duration": 2,
     "expiration_max_duration_in_hours": 168,
     "eodag_client_basic": "",
+    "stac_item_ids": "urn",
     "webhook_allowed_hosts": [],
 }
 APP = "app_sub_order_duration"

@@ -272,7 +272,6 @@ async def test_an_item(here: Platform) -> None:
     assert (document["geometry"], "bbox" in document) == (None, False)
     assert document["stac_extensions"] == [ORDER, TIMESTAMPS, AUTH, FILE]
     assert document["properties"]["order:status"] == "succeeded"
-    assert document["properties"]["datetime"] == document["properties"]["order:date"]
     assert document["properties"]["rsorder:product_id"] == "EVE_01"
     assert name == "eve_01.txt"
     assert asset["roles"] == ["data"]
@@ -281,6 +280,121 @@ async def test_an_item(here: Platform) -> None:
     assert asset["file:local_path"] == "EVE_01/eve_01.txt"
     assert asset["auth:refs"] == ["bearer"]
     assert after.json()["assets"][name]["file:checksum"] == f"1220{sha256}"
+
+
+async def of_catalog(here: Platform, email: str, id_: str) -> dict[str, Any]:
+    """Return the item that the catalog has."""
+    async with here.client(email) as client:
+        url = f"{here.settings.catalog_stac_url}/search"
+        (found,) = (await client.post(url, json={"ids": [id_]})).json()["features"]
+    return dict(found)
+
+
+async def test_items_have_what_the_catalog_knows(here: Platform) -> None:
+    """Time and properties are the catalog's, and its item is linked (S-16)."""
+    jane = new_user(here)
+    order = await ordered(here, jane, EVE_01)
+    (item,) = (await get(here, jane, f"/stac/collections/order-{order}/items")).json()["features"]
+    known = await of_catalog(here, jane, EVE_01)
+
+    assert known["properties"].items() <= item["properties"].items()
+    assert item["properties"]["datetime"] != item["properties"]["order:date"]
+    assert EVE_01.replace(":", "%3A") in link(item, "derived_from")["href"]
+
+
+async def test_ids_of_providers(here: Platform) -> None:
+    """If the catalog's items have them, those of orders have them, too; URNs are still found (S-16)."""
+    jane = new_user(here)
+    order = await ordered(here, jane, EVE_01, EVE_02)
+    path = f"/stac/collections/order-{order}"
+    here.sandbox.faults.stac_ids_of_providers = True
+    async with here.client("admin@example.org", "ADMIN") as admin:
+        rejected = await admin.put("/settings/stac_item_ids", json={"value": "name"})
+        await admin.put("/settings/stac_item_ids", json={"value": "provider"})
+        try:
+            listed = (await get(here, jane, f"{path}/items")).json()["features"]
+            one = await get(here, jane, f"{path}/items/EVE_01")
+            unknown = await get(here, jane, f"{path}/items/EVE_03")
+            found = [await searched(here, jane, ids=[name]) for name in ("EVE_02", EVE_02, "EVE")]
+            collection = (await get(here, jane, path)).json()
+        finally:
+            await admin.delete("/settings/stac_item_ids")
+    known = await of_catalog(here, jane, "EVE_01")
+
+    assert rejected.status_code == 422
+    assert sorted(item["id"] for item in listed) == ["EVE_01", "EVE_02"]
+    assert (one.json()["id"], link(one.json(), "self")["href"]) == (
+        "EVE_01",
+        f"{here.url}{path}/items/EVE_01",
+    )
+    assert known["properties"].items() <= one.json()["properties"].items()
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-item")
+    assert found == [[(f"order-{order}", "EVE_02")]] * 2 + [[]]
+    items = [one["href"] for one in collection["links"] if one["rel"] == "item"]
+    assert sorted(items) == [f"{here.url}{path}/items/EVE_0{number}" for number in (1, 2)]
+
+
+async def test_products_of_large_orders_are_not_linked(here: Platform) -> None:
+    """A collection links to at most 1000 products (S-14)."""
+    jane = new_user(here)
+    linked = []
+    for products in (1000, 1001):
+        order = await given_products(here, jane, products)
+        document = (await get(here, jane, f"/stac/collections/order-{order}")).json()
+        linked.append(len([one for one in document["links"] if one["rel"] == "item"]))
+
+    assert linked == [1000, 0]
+
+
+async def test_quicklooks_are_overviews(here: Platform) -> None:
+    jane = new_user(here)
+    order = await given_order(here, jane, "DONE", expires_at=soon())
+    await given_files(here, order, await given_task(here, order), "aa")
+    await here.rows(
+        "update data_file set data_type = 'QUICKLOOK_SD' where order_id = $1 and name = 'f2'", order
+    )
+    (item,) = (await get(here, jane, f"/stac/collections/order-{order}/items")).json()["features"]
+
+    assert {name: asset["roles"] for name, asset in item["assets"].items()} == {
+        "f1": ["data"],
+        "f2": ["overview"],
+    }
+
+
+async def test_files_that_an_order_gets_later(here: Platform) -> None:
+    """Outputs of processes: they join their product, or are a new one."""
+    jane = new_user(here)
+    order = await given_order(here, jane, "RUNNING", expires_at=soon())
+    task = await given_task(here, order)
+    await given_files(here, order, task, "a")
+    path = f"/stac/collections/order-{order}/items"
+    first = (await get(here, jane, path)).json()["features"]
+    _, later = await given_files(here, order, task, "aaa")
+    await here.rows(
+        "update data_file set product_urn = 'URN:AIP:DATA:project1:2:V1' where id = $1", later[2]
+    )
+    again = (await get(here, jane, path)).json()["features"]
+
+    assert [len(item["assets"]) for item in first] == [1]
+    assert sorted((item["id"][-4:], len(item["assets"])) for item in again) == [
+        ("1:V1", 3),
+        ("2:V1", 1),
+    ]
+
+
+async def test_the_list_of_products_is_deleted_with_the_files(here: Platform) -> None:
+    jane = new_user(here)
+    order = await ordered(here, jane, EVE_01)
+    await get(here, jane, f"/stac/collections/order-{order}/items")
+    listed = await here.rows("select from listed_product where order_id = $1", order)
+    async with here.client(jane) as client:
+        deleted = await client.delete(f"/user/orders/{order}")
+    await until_rows(
+        here, "select where not exists (select from listed_product where order_id = $1)", order
+    )
+
+    assert len(listed) == 1
+    assert deleted.status_code == 200
 
 
 async def test_links_with_tokens(here: Platform) -> None:

@@ -138,6 +138,7 @@ class AppHarness:
         clients = SimpleNamespace(
             users=self.users,
             catalog=self.catalog,
+            catalog_items=None,
             dam=None,
             storage=None,
             projects=None,

@@ -158,6 +158,8 @@ ORDERS, FILES_EACH = 2000, 25
 BIG_TABLES = frozenset(
     {
         "data_file",
+        "listed_product",
+        "product_list",
         "sub_order",
         "orders",
         "outbox",
@@ -205,6 +207,9 @@ insert into data_file (order_id, sub_order_id, dataset_task_id, identity, produc
 select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'http://x', false,
        false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
 from sub_order, generate_series(1, {files}) n;
+insert into product_list (order_id, last_file) select order_id, max(id) from data_file group by order_id;
+insert into listed_product (order_id, key, product_urn, product_id, files)
+select order_id, hashtextextended(name, 0), name, 'p', array[id] from data_file;
 insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn, product_version,
     data_type, key, name, url, external, online, size, checksum, state)
 select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'f' || n, 'http://x',
@@ -362,10 +367,15 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("stac", "reusable", ("user1", "", datetime.now(UTC))),
     ("stac", "of_owner", ("user1", datetime.now(UTC), 7, 100)),
     ("stac", "with_products", ("user1", None, datetime.now(UTC), 7, 100)),
-    ("stac", "products", ([1, 2], -5, None, 100)),
-    ("stac", "products", ([1, 2], -5, ["URN:1", "URN:2"], 100)),
-    ("stac", "files", ([1, 2], [7, 8], 1000)),
-    ("stac", "urns", (2, 1000)),
+    ("stac", "products", ([1, 2], -5, 100)),
+    ("stac", "named_products", ([1, 2], -5, ["URN:1", "URN:2"], ["P1", "P2"], 100)),
+    ("stac", "files", ([1, 2], [7, 8])),
+    ("stac", "names", (2, 5000)),
+    ("product_lists", "incomplete", ([1, 2],)),
+    ("product_lists", "lock_order", (2,)),
+    ("product_lists", "lock", (2,)),
+    ("product_lists", "add_slice", (2, 51, 1000, 1001)),
+    ("product_lists", "delete_slice", (2, 1000)),
     ("archives", "delivered", (2, 0, 1000)),
     ("archives", "repeated_names", (2,)),
     ("subscriptions", "find", (WEBHOOK,)),

@@ -132,6 +132,7 @@ class OrderHarness:
         clients = SimpleNamespace(
             users=FakeUsers(),
             catalog=self._catalog,
+            catalog_items=None,
             dam=None,
             storage=None,
             projects=None,

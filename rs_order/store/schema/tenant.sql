@@ -269,8 +269,6 @@ create index data_file_of_sub_order on data_file (sub_order_id);
 create index data_file_of_task on data_file (dataset_task_id, id);
 create index data_file_of_order on data_file (order_id, id);
 create index data_file_to_download on data_file (order_id, id) where state = 'AVAILABLE';
--- The products of an order, in an order that has no meaning. The hash is a tenth of the URN.
-create index data_file_of_product on data_file (order_id, hashtextextended(product_urn, 0));
 create index data_file_in_error on data_file (order_id, dataset_task_id, id)
     where state in ('ERROR', 'DOWNLOAD_ERROR', 'PROCESSING_ERROR');
 -- Files that a storage event can still change.
@@ -623,6 +621,21 @@ create table stac_order (
     unknown_items text[] not null                 -- the first that the catalog doesn't know
 );
 create index stac_order_fingerprint on stac_order (owner, fingerprint);
+
+-- Lists of the products of orders, made for those whose items are read.
+create table product_list (
+    order_id bigint primary key references orders on delete cascade,
+    last_file bigint not null default 0           -- the files up to this one are in the list
+);
+create table listed_product (
+    order_id bigint not null references product_list on delete cascade,
+    key bigint not null,                          -- the hash of its URN: pages are in this order
+    product_urn text not null,
+    product_id text,
+    files bigint[] not null,                      -- the first ones, ascending
+    primary key (order_id, key, product_urn)
+);
+create index listed_product_of_provider on listed_product (order_id, product_id);
 
 -- Work that is repeated, such as the purge of the inbox. The number makes a repeated message do nothing.
 create table periodic_run (

@@ -32,6 +32,7 @@ select orders.id, orders.owner, orders.role, orders.label, orders.created_at, or
        (select sum(products_count)::bigint from dataset_task where dataset_task.order_id = orders.id) as products,
        case when orders.status in ('FAILED', 'ERROR', 'EXPIRED') and stac_order.request ->> 'quoteId' is null
             then stac_order.request end as request,
+       (select value from setting where name = 'stac_item_ids') as item_ids,
        stac_order.unknown_items, ended.before as ended_as, zip.length as zip_length, tar.length as tar_length,
        failure.name as failed_file, failure.reason as failed_because
 from orders
@@ -82,45 +83,57 @@ order by orders.created_at desc, orders.id desc
 limit $5
 
 -- name: products
--- The next products of orders, by hash, each with the number of its files. $1 orders, $2 the least hash of the first
--- order, $3 URNs of the products (null: all), $4 limit.
+-- The next products of orders, by the hash of their URNs, each with the number of its files. $1 orders, $2 the least hash
+-- of the first order, $3 limit.
 select one.order_id, product.key, product.files
 from unnest($1::bigint[]) with ordinality as one (order_id, number)
 cross join lateral (
-    select hashtextextended(file.product_urn, 0) as key, count(*) as files
-    from data_file file
-    where file.order_id = one.order_id
-      and hashtextextended(file.product_urn, 0) >= case when one.number = 1 then $2::bigint else -9223372036854775808 end
-      and ($3::text[] is null
-           or hashtextextended(file.product_urn, 0) = any (array(
-               select hashtextextended(wanted.urn, 0) from unnest($3::text[]) as wanted (urn))))
-    group by 1 order by 1 limit $4
+    select key, cardinality(files) as files
+    from listed_product listed
+    where listed.order_id = one.order_id
+      and key >= case when one.number = 1 then $2::bigint else -9223372036854775808 end
+    order by key limit $3
 ) product
 order by one.number, product.key
-limit $4
+limit $3
+
+-- name: named_products
+-- The same of products with these names. $3 URNs, $4 names of providers, $5 limit.
+select one.order_id, product.key, product.files
+from unnest($1::bigint[]) with ordinality as one (order_id, number)
+cross join lateral (
+    select key, cardinality(files) as files
+    from listed_product listed
+    where listed.order_id = one.order_id
+      and key = any (array(select hashtextextended(wanted.urn, 0) from unnest($3::text[]) as wanted (urn)))
+    union
+    select key, cardinality(files)
+    from listed_product listed
+    where listed.order_id = one.order_id and product_id = any ($4)
+) product
+where one.number > 1 or product.key >= $2
+order by one.number, product.key
+limit $5
 
 -- name: files
--- The first files of products. $1 orders, $2 the hashes of the products, $3 files of each.
+-- The listed files of products. $1 orders, $2 the hashes of the products.
 select one.order_id, file.*
 from unnest($1::bigint[], $2::bigint[]) with ordinality as one (order_id, key, number)
+join listed_product listed on listed.order_id = one.order_id and listed.key = one.key
 cross join lateral (
     select id, product_urn, product_version, name, url, external, size, checksum, checksum_algorithm, mime_type,
            product_id, crc32, sha256, verified_at, state, data_type
     from data_file
-    where data_file.order_id = one.order_id and hashtextextended(data_file.product_urn, 0) = one.key
-    order by id limit $3
+    where data_file.id = any (listed.files)
 ) file
 order by one.number, file.id
 
--- name: urns
--- The URNs of the products of an order, by hash. $1 order, $2 limit.
-select file.product_urn
-from (
-    select hashtextextended(product_urn, 0) as key from data_file
-    where data_file.order_id = $1 group by 1 order by 1 limit $2
-) as product
-cross join lateral (
-    select product_urn from data_file
-    where data_file.order_id = $1 and hashtextextended(data_file.product_urn, 0) = product.key limit 1
-) file
-order by product.key
+-- name: item_ids
+-- What the ids of items are; no row: URNs.
+select value from setting where name = 'stac_item_ids'
+
+-- name: names
+-- The names of the products of the first files of an order. $1 order, $2 files.
+select distinct product_urn, product_id
+from (select product_urn, product_id from data_file where data_file.order_id = $1 order by id limit $2) file
+order by product_urn

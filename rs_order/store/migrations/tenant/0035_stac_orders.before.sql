@@ -1,4 +1,5 @@
--- Orders of items of STAC, and an index of the products of an order. The previous version has no such door.
+-- Orders of items of STAC. The previous version has no such door. An index of data_file that this migration had built is
+-- dropped by 0037; no release has it.
 
 create table stac_order (
     order_id bigint primary key references orders on delete cascade,
@@ -8,4 +9,3 @@ create table stac_order (
     unknown_items text[] not null
 );
 create index stac_order_fingerprint on stac_order (owner, fingerprint);
-create index data_file_of_product on data_file (order_id, hashtextextended(product_urn, 0));
