@@ -26,6 +26,8 @@ from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.console.settings_routes import SettingReads
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
+from rs_order.domain.ids import Tenant
+from rs_order.domain.settings import ZipMode
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_of_order import archive_of_order_router
 from rs_order.downloads.archive_routes import ArchiveServices, archives_router
@@ -34,7 +36,8 @@ from rs_order.downloads.list_routes import lists_router
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.readings import Readings
-from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
+from rs_order.downloads.routes import DownloadServices, metalinks_router
+from rs_order.downloads.zip_routes import zips_router
 from rs_order.events.routes import EventServices, events_router
 from rs_order.events.stream import OpenStreams
 from rs_order.holds.routes import HoldServices, holds_router
@@ -173,7 +176,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         actions_router(access, services.actions, orders.views, orders.keyed),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
-        zips_router(access, downloads),
+        zips_router(access, downloads, services.archives),
         archives_router(access, services.archives),
         archive_of_order_router(access, services.archives),
         stac_router(access, services.stac),
@@ -381,6 +384,11 @@ def _download_services(
     application: Application, pool: Pool, readings: Readings
 ) -> DownloadServices:
     shared, downloads = application.shared, StoredDownloads(pool)
+
+    async def zip_mode(tenant: Tenant) -> ZipMode:
+        async with shared.store.unit_of_work(tenant) as uow:
+            return (await uow.settings()).zip_mode
+
     return DownloadServices(
         orders=downloads,
         settle=application.settle_downloads.handle,
@@ -390,6 +398,7 @@ def _download_services(
         order_tokens=shared.order_tokens,
         clock=shared.clock,
         pause=shared.waiting.pause,
+        zip_mode=zip_mode,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
     )
 
@@ -407,6 +416,7 @@ def _archive_services(
             archives, make, downloads.settle, downloads.readings, shared.clock
         ),
         order_tokens=shared.order_tokens,
+        clock=shared.clock,
         at_once=downloads.at_once,
         keyed=keyed,
     )

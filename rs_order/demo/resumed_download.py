@@ -1,11 +1,10 @@
-"""Download an archive as somebody whose connection breaks: cut it, let curl go on, and compare the bytes."""
+"""Download a zip as somebody whose connection breaks: cut it, let curl go on, and compare the bytes."""
 
 import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -25,10 +24,20 @@ class Resumed:
     entries: list[Entry]
     cut_at: int
     length: int
-    """Bytes of the archive."""
+    """Bytes of the zip."""
     sha256: str
     sha256_uncut: str
-    """Of a download of the same archive that wasn't cut."""
+    """Of a download of the same bytes that wasn't cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A download that was begun, and cut."""
+
+    received: int
+    length: int
+    archive: str
+    """Where the same bytes can be downloaded again."""
 
 
 class ArchiveDownloader:
@@ -41,56 +50,48 @@ class ArchiveDownloader:
         self._tokens = tokens
 
     async def download(self, link: str, user: str) -> Resumed | None:
-        """Make an archive of an order, and download it with a cut; None if no file is left to download.
+        """Download the zip of an order with a cut; None if no file is left to download.
 
         Args:
             link: ``downloadLink`` of a response.
             user: the owner of the order.
 
         Raises:
-            DownloadFailed: the archive can't be made or downloaded.
+            DownloadFailed: the zip can't be downloaded, or not in parts.
         """
         path = self._folder / f"{uuid4().hex}.zip"
         try:
-            archive = await self._make(link.removesuffix("/download") + "/archives", user)
-            if archive is None:
-                return None
-            address, length = str(archive["href"]), int(archive["length"])
             headers = self._tokens.headers(user)
-            cut_at = await self._fetch_until(address, headers, length // 2, path)
-            await _resume(address, headers, path)
-            uncut = await self._sha256(address, headers)
+            begun = await self._begin(link, headers, path)
+            if begun is None:
+                return None
+            await _resume(link, headers, path)
+            uncut = await self._sha256(begun.archive, headers)
             received = await asyncio.to_thread(path.read_bytes)
             entries = await asyncio.to_thread(entries_of, path)
         except httpx.HTTPError as error:
             raise DownloadFailed(f"{link}: {error or type(error).__name__}") from error
         finally:
             path.unlink(missing_ok=True)
-        return Resumed(entries, cut_at, length, hashlib.sha256(received).hexdigest(), uncut)
+        sha256 = hashlib.sha256(received).hexdigest()
+        return Resumed(entries, begun.received, begun.length, sha256, uncut)
 
-    async def _make(self, address: str, user: str) -> dict[str, Any] | None:
-        headers = self._tokens.headers(user)
-        answer = await self._client.post(address, json={"format": "zip"}, headers=headers)
-        if answer.status_code == httpx.codes.CONFLICT:
-            return None
-        if answer.status_code != httpx.codes.CREATED:
-            raise DownloadFailed(f"{address} answered {answer.status_code}: {answer.text[:200]}")
-        archive: dict[str, Any] = answer.json()
-        return archive
-
-    async def _fetch_until(
-        self, address: str, headers: Mapping[str, str], end: int, path: Path
-    ) -> int:
-        """Store the beginning of an archive, hang up, and return how much was stored."""
+    async def _begin(self, link: str, headers: Mapping[str, str], path: Path) -> _Begun | None:
+        """Store the first half of a zip, and hang up; None if there is none."""
         async with self._client.stream(
-            "GET", address, headers=dict(headers), timeout=TIMEOUT
+            "GET", link, headers=dict(headers), timeout=TIMEOUT
         ) as answer:
+            if answer.status_code == httpx.codes.NO_CONTENT:
+                return None
+            if answer.status_code != httpx.codes.OK or "ETag" not in answer.headers:
+                raise DownloadFailed(f"{link} answered {answer.status_code}, not to be resumed")
+            length = int(answer.headers["Content-Length"])
             with path.open("wb") as file:
                 async for chunk in answer.aiter_bytes(CHUNK_BYTES):
-                    file.write(chunk[: end - file.tell()])
-                    if file.tell() >= end:
+                    file.write(chunk[: length // 2 - file.tell()])
+                    if file.tell() >= length // 2:
                         break
-                return file.tell()
+                return _Begun(file.tell(), length, answer.headers["Content-Location"])
 
     async def _sha256(self, address: str, headers: Mapping[str, str]) -> str:
         digest = hashlib.sha256()

@@ -23,6 +23,18 @@ MOST_HOSTS: Final = 100
 
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
 
+ZIP_MODE: Final = "zip_mode"
+
+
+class ZipMode(StrEnum):
+    """How all files of an order are delivered in a zip (faces.md R-12, R-13)."""
+
+    RESUMABLE = "resumable"
+    """An archive with a length, that can be downloaded in parts."""
+    COMPACT = "compact"
+    """Compressed while it is sent, so it has no length and can't be resumed."""
+
+
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]+={0,2})?")
 _LONGEST_CLIENT: Final = 1000
 
@@ -169,6 +181,14 @@ DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
             rule=f"a list of at most {MOST_HOSTS} hosts is needed, each such as hooks.example.org or "
             "*.example.org.",
         ),
+        SettingDefinition(
+            name=ZIP_MODE,
+            description="Zip of an order: resumable after a cut, or compact (compressed)",
+            java_class="java.lang.String",
+            default=ZipMode.RESUMABLE.value,
+            allows=lambda value: value in set(ZipMode),
+            rule="parameter [zip mode] must be resumable or compact.",
+        ),
     )
 }
 """Every setting by its name; REST, store and export follow this table."""
@@ -219,6 +239,8 @@ class TenantSettings:
     """``eodag_client_basic``: what clients of users send to get a token, as in ``Authorization: Basic``."""
     webhook_hosts: tuple[str, ...]
     """``webhook_allowed_hosts``: patterns of hosts that users may have as webhooks."""
+    zip_mode: ZipMode = ZipMode.RESUMABLE
+    """``zip_mode``."""
 
     @classmethod
     def of(cls, stored: Mapping[str, object]) -> "TenantSettings":
@@ -237,4 +259,5 @@ class TenantSettings:
             expiration_max_hours=values[EXPIRATION],
             eodag_client_basic=values[EODAG_CLIENT],
             webhook_hosts=tuple(values[WEBHOOK_HOSTS]),
+            zip_mode=ZipMode(values[ZIP_MODE]),
         )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, floor
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from rs_order.contracts.archive_bodies import (
     ArchiveListDto,
     ArchiveRequestDto,
 )
+from rs_order.contracts.manifest_bodies import ArchiveManifestDto
 from rs_order.domain.archives import (
     Archive,
     ArchiveFormat,
@@ -26,6 +27,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_manifest import archive_manifest
 from rs_order.downloads.archive_plan import CannotBeArchived
 from rs_order.downloads.archive_reader import (
     ArchiveGone,
@@ -37,8 +39,9 @@ from rs_order.downloads.make_archives import MakeArchives, NothingAvailable
 from rs_order.downloads.range_places import RangeBusy
 from rs_order.downloads.readings import SkippingAhead
 from rs_order.downloads.routes import OrderTokenInQuery, counted_user
-from rs_order.downloads.streaming import SourceSilent, StreamedPart
+from rs_order.downloads.streaming import SourceSilent, StreamedDownload, StreamedPart
 from rs_order.ports import (
+    Clock,
     Downloads,
     FetchResult,
     InvalidOrderToken,
@@ -46,6 +49,7 @@ from rs_order.ports import (
     OrderToken,
     OrderTokens,
     OrderTokensUnset,
+    Resource,
     TokenHolder,
 )
 from rs_order.rest.access import Access, may_see_orders_of
@@ -61,6 +65,8 @@ from rs_order.rest.rate_limits import DownloadsAtOnce
 from rs_order.rest.resources import (
     DOWNLOAD_ARCHIVE,
     DOWNLOAD_PUBLIC_ARCHIVE,
+    GET_ARCHIVE,
+    GET_ARCHIVE_MANIFEST,
     LIST_ARCHIVES,
     MAKE_ARCHIVE,
 )
@@ -87,6 +93,10 @@ _PROBLEMS: Final = {
     503: "Storage doesn't deliver the next file now (`storage-unreachable`), or the directory isn't known "
     "yet (`archive-not-indexed`), or storage is still reading up to the part (`skipping-ahead`), or other "
     "parts of it are being sent to you (`range-busy`); see `Retry-After`",
+}
+_DESCRIBED: Final = {
+    403: "The order of another user (`not-owner`), or the role isn't allowed",
+    404: "There is no such archive (`unknown-archive`) or order (`unknown-order`)",
 }
 _BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The archive"},
@@ -115,6 +125,7 @@ class ArchiveServices:
     make: MakeArchives
     deliveries: ArchiveDeliveries
     order_tokens: OrderTokens
+    clock: Clock
     at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
     keyed: KeyedAnswers | None = None
     """Answers requests with an ``Idempotency-Key``; None: they are only described."""
@@ -123,6 +134,7 @@ class ArchiveServices:
 def archives_router(access: Access, services: ArchiveServices) -> APIRouter:
     endpoints = Endpoints(access, tag="downloads", problems=True, keyed=services.keyed)
     _serve_making(endpoints, access, services)
+    _serve_descriptions(endpoints, access, services)
     _serve_bytes(endpoints, access, services)
     return endpoints.router
 
@@ -149,6 +161,9 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
     ) -> Response:
         """Make an archive of the files that are available now. It can be downloaded in parts."""
         order = await readable_order(request, access, services, caller, OrderId(order_id))
+        if not order.has_available_files:
+            text = f"Order {order.id} has no file to download now."
+            raise Problem(ProblemCode.NOTHING_AVAILABLE, text)
         try:
             made = await services.make.make(
                 caller.tenant, order.id, ArchiveFormat(wanted.format), _selection(wanted)
@@ -158,9 +173,7 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         except CannotBeArchived as error:
             raise Problem(ProblemCode.CANNOT_BE_ARCHIVED, str(error)) from error
         archive = await _archive(services, caller, made)
-        known = await services.archives.known_crcs(caller.tenant, archive.id)
-        hashes = ArchiveHashesDto(crc32_known=known + (archive.notice_crc is not None))
-        body = _described(request, services, caller, order, archive, hashes=hashes)
+        body = await _described_whole(request, services, caller, order, archive)
         answer = json_answer(request, body.to_wire(), 201)
         answer.headers["Location"] = body.href
         return answer
@@ -185,6 +198,35 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         return json_answer(request, body.to_wire())
 
 
+def _serve_descriptions(endpoints: Endpoints, access: Access, services: ArchiveServices) -> None:
+    @endpoints.serve(GET_ARCHIVE, model=ArchiveDto, responses=_DESCRIBED)
+    async def get_archive(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        archive_id: ArchiveIdInPath,
+    ) -> Response:
+        """What an archive is, and how much of it was sent."""
+        order = await readable_order(request, access, services, caller, OrderId(order_id))
+        archive = await _archive_of(services, caller, order.id, archive_id)
+        body = await _described_whole(request, services, caller, order, archive)
+        return json_answer(request, body.to_wire())
+
+    @endpoints.serve(GET_ARCHIVE_MANIFEST, model=ArchiveManifestDto, responses=_DESCRIBED)
+    async def get_archive_manifest(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        archive_id: ArchiveIdInPath,
+    ) -> Response:
+        """The files of an archive with what is known of their content, and those that had failed before."""
+        await readable_order(request, access, services, caller, OrderId(order_id))
+        archive = await _archive_of(services, caller, OrderId(order_id), archive_id)
+        manifest = archive_manifest(services.archives, caller.tenant, archive, services.clock.now())
+        name = f"{name_of(archive)}.json"
+        return StreamedDownload(manifest, name, "list", media_type="application/json")
+
+
 def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices) -> None:
     @endpoints.serve(
         DOWNLOAD_ARCHIVE,
@@ -201,9 +243,7 @@ def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices
         """Return an archive, or a part of it. Its bytes never change."""
         order = await readable_order(request, access, services, caller, OrderId(order_id))
         _refuse_ended(order)
-        archive = await _archive(services, caller, archive_id)
-        if archive.order_id != order_id:
-            raise _unknown(archive_id)
+        archive = await _archive_of(services, caller, order.id, archive_id)
         return _bytes(request, services, caller, archive, caller.email)
 
     @endpoints.serve(
@@ -275,6 +315,15 @@ async def _archive(
     return archive
 
 
+async def _archive_of(
+    services: ArchiveServices, caller: Caller, order_id: OrderId, archive_id: str
+) -> Archive:
+    archive = await _archive(services, caller, archive_id)
+    if archive.order_id != order_id:
+        raise _unknown(archive_id)
+    return archive
+
+
 def _unknown(archive_id: str | ArchiveId) -> Problem:
     return Problem(ProblemCode.UNKNOWN_ARCHIVE, f"There is no archive {archive_id}.")
 
@@ -291,9 +340,9 @@ def _bytes(
         services.deliveries.pieces(wanted),
         what,
         part,
-        filename=_name_of(archive),
+        filename=name_of(archive),
         kind="archive",
-        failed=lambda error: _failure(request, archive, error),
+        failed=lambda error: failure(request, archive, error),
         on_end=lambda complete: facts_of(request.scope).update(complete=complete),
         permit=services.at_once.one_more(request, counted_user(caller, email)),
     )
@@ -314,17 +363,12 @@ def _link_to(request: Request, archive: Archive, successor: ArchiveId | None) ->
         return {}
     is_public = "orderId" not in request.path_params
     resource = DOWNLOAD_PUBLIC_ARCHIVE if is_public else DOWNLOAD_ARCHIVE
-    variables = {
-        "orderId": archive.order_id,
-        "archiveId": f"a{successor}",
-        "name": _name_of(archive),
-    }
     query = f"?{request.url.query}" if request.url.query else ""
-    address = f"{base_address(request)}{expand(resource.template, variables)}{query}"
-    return {"Link": f'<{address}>; rel="successor-version"'}
+    address = _address(request, resource, replace(archive, id=successor))
+    return {"Link": f'<{address}{query}>; rel="successor-version"'}
 
 
-def _failure(request: Request, archive: Archive, error: Exception) -> Response | None:
+def failure(request: Request, archive: Archive, error: Exception) -> Response | None:
     """Return the response if the archive fails before any of it was sent; None for a defect."""
     match error:
         case EntryFailed():
@@ -362,6 +406,18 @@ def _retriable(
     return answer
 
 
+async def _described_whole(
+    request: Request,
+    services: ArchiveServices,
+    caller: Caller,
+    order: OrderToDownload,
+    archive: Archive,
+) -> ArchiveDto:
+    known = await services.archives.known_crcs(caller.tenant, archive.id)
+    hashes = ArchiveHashesDto(crc32_known=known + (archive.notice_crc is not None))
+    return _described(request, services, caller, order, archive, hashes=hashes)
+
+
 def _described(
     request: Request,
     services: ArchiveServices,
@@ -371,8 +427,6 @@ def _described(
     *,
     hashes: ArchiveHashesDto | None = None,
 ) -> ArchiveDto:
-    base = base_address(request)
-    variables = {"orderId": order.id, "archiveId": f"a{archive.id}", "name": _name_of(archive)}
     return ArchiveDto(
         id=f"a{archive.id}",
         format=archive.format.value,
@@ -387,8 +441,8 @@ def _described(
         missing=archive.missing,
         sent=floor(archive.sent / archive.length * 10_000) / 10_000,
         hashes=hashes,
-        href=base + expand(DOWNLOAD_ARCHIVE.template, variables),
-        public_href=_public_href(base, services, caller, order, variables),
+        href=address_of(request, archive),
+        public_href=_public_href(request, services, caller, order, archive),
     )
 
 
@@ -401,17 +455,18 @@ def _selection(wanted: ArchiveRequestDto) -> Selection:
 
 
 def _public_href(
-    base: str,
+    request: Request,
     services: ArchiveServices,
     caller: Caller,
     order: OrderToDownload,
-    variables: dict[str, object],
+    archive: Archive,
 ) -> str | None:
     """Return the address with an order token; None if none can be issued."""
     if order.expires_at is None:
         return None
     try:
-        return public_address(base, services, caller.tenant, order, variables)
+        base, tenant = base_address(request), caller.tenant
+        return public_address(base, services, tenant, order, _variables(archive))
     except OrderTokensUnset:
         return None
 
@@ -441,9 +496,27 @@ def token_parameters(tenant: Tenant, order_token: str) -> str:
     return f"orderToken={quote(order_token, safe='')}&scope={tenant}"
 
 
+def address_of(request: Request, archive: Archive) -> str:
+    """Return the address of the bytes of an archive, for a bearer token."""
+    return _address(request, DOWNLOAD_ARCHIVE, archive)
+
+
+def _address(request: Request, resource: Resource, archive: Archive) -> str:
+    return base_address(request) + expand(resource.template, _variables(archive))
+
+
+def _variables(archive: Archive) -> Mapping[str, object]:
+    """Return the variables of its addresses."""
+    return {
+        "orderId": archive.order_id,
+        "archiveId": f"a{archive.id}",
+        "name": name_of(archive),
+    }
+
+
 def archive_name(order_id: OrderId, archive_format: ArchiveFormat) -> str:
     return f"order_{order_id}.{archive_format}"
 
 
-def _name_of(archive: Archive) -> str:
+def name_of(archive: Archive) -> str:
     return archive_name(archive.order_id, archive.format)

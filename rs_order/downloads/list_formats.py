@@ -20,7 +20,7 @@ from rs_order.downloads.checksums import known_digests
 from rs_order.downloads.entry_names import one_line
 from rs_order.downloads.metalink import IANA_NAMES
 from rs_order.downloads.order_lists import Addresses, Entry, Layout, ListFormat, product_of
-from rs_order.ports import OrderToDownload
+from rs_order.ports import ListedFile, OrderToDownload
 from rs_order.rest.answers import formula_free
 
 FAILURES_IN_MEMORY: Final = 4 * 2**20
@@ -156,7 +156,7 @@ class _Manifest(ListFormat):
                 comma = b"," if self._failures.tell() else b""
                 self._failures.write(comma + b"\n" + orjson.dumps(_failure(entry)))
         files = [
-            b"\n" + orjson.dumps(_described(entry))
+            b"\n" + orjson.dumps({**described(entry.name, entry.listed), "url": entry.url})
             for entry in entries
             if not entry.listed.state.failed
         ]
@@ -176,19 +176,19 @@ class _Manifest(ListFormat):
         self._held.close()
 
 
-def _described(entry: Entry) -> dict[str, Any]:
-    file, digests = entry.file, known_digests(entry.file)
+def described(name: str, listed: ListedFile) -> dict[str, Any]:
+    """Return the members of a manifest that describe a file."""
+    file, digests = listed.file, known_digests(listed.file)
     proven = file.verified_at is not None and file.hashes is not None
     return {
-        "name": entry.name,
+        "name": name,
         "product": product_of(file),
         "size": file.size,
         "md5": digests.get("md5"),
         "sha256": digests.get("sha256"),
         "crc32": f"{file.hashes.crc32:08x}" if proven and file.hashes else None,
-        "state": entry.listed.state,
+        "state": listed.state,
         "verified": wire_instant(file.verified_at) if file.verified_at else None,
-        "url": entry.url,
     }
 
 

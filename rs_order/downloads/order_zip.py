@@ -47,6 +47,8 @@ class ZipRequest:
     """The number of files that are read from the store at once."""
     max_silence: float = MAX_SILENCE
     """Seconds without a byte, at most."""
+    failed_before: Sequence[tuple[FileToDownload, FetchError]] = ()
+    """Files that failed just before, so they aren't available any more; ``NOTICE.txt`` names them."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ async def zip_order(
     report = report if report is not None else ZipReport()
     names = EntryNames(await downloads.repeated_names(request.tenant, request.order_id))
     with ZipStream(request.at) as archive, Ledger() as ledger:
+        for file, error in request.failed_before:
+            ledger.failed(file, error)
         fetching = Fetching(sources, request.tenant, request.email)
         writer = _ZipWriter(fetching, names, archive, ledger, request.max_silence)
         try:

@@ -1,7 +1,7 @@
-"""Endpoints that deliver a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
+"""Endpoints that deliver a whole order as a metalink (rest.md 10.2, 10.4), and what all downloads need."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.settings import ZipMode
 from rs_order.downloads.metalink import (
     WITHOUT_METALINK,
     Metalink3,
@@ -16,7 +17,7 @@ from rs_order.downloads.metalink import (
     MetalinkVersion,
 )
 from rs_order.downloads.order_lists import Layout, ListFormat, OrderLists
-from rs_order.downloads.order_zip import PAGE, ZipReport, ZipRequest, zip_order
+from rs_order.downloads.order_zip import PAGE
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.streaming import StreamedDownload, name_for_order
@@ -35,7 +36,7 @@ from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.rate_limits import DownloadsAtOnce
-from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
+from rs_order.rest.resources import GET_METALINK, GET_PUBLIC_METALINK
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 METALINK_TYPE: Final = "application/metalink+xml"
@@ -65,6 +66,8 @@ class DownloadServices:
     clock: Clock
     pause: Callable[[Tenant, OrderId], Awaitable[timedelta]]
     """Returns how long to wait before a pending file of an order may be available."""
+    zip_mode: Callable[[Tenant], Coroutine[Any, Any, ZipMode]]
+    """How a tenant wants the zips of orders."""
     at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
     zip_page: int = PAGE
     """The number of files of a zip that are read from the store at once."""
@@ -112,52 +115,6 @@ def counted_user(caller: Caller, email: str) -> tuple[str, str] | None:
     return None if is_administrator(caller) or is_system(caller) else (caller.tenant, email)
 
 
-def zips_router(access: Access, services: DownloadServices) -> APIRouter:
-    endpoints = Endpoints(access, tag="downloads")
-
-    @endpoints.serve(
-        DOWNLOAD_ORDER,
-        responses={404: "There is no such order", 429: TOO_MANY_DOWNLOADS},
-        documented={
-            200: {"content": {"application/octet-stream": {}}, "description": "The zip"},
-            204: {"description": "The order has no available file"},
-        },
-    )
-    async def download_order(
-        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
-    ) -> Response:
-        """Return the available files of an order as one zip (rest.md 10.3)."""
-        order = await _order(services, request, caller, OrderId(order_id))
-        if not may_see_orders_of(access.roles, caller, order.owner):
-            raise HttpError(403)
-        if not order.has_available_files:
-            return Response(status_code=204)
-        now = services.clock.now()
-        report = ZipReport()
-        zip_request = ZipRequest(caller.tenant, order.id, caller.email, now, services.zip_page)
-        return StreamedDownload(
-            zip_order(
-                services.orders,
-                services.settle,
-                services.sources,
-                zip_request,
-                report,
-            ),
-            filename=name_for_order(order.id, now, "zip"),
-            kind="zip",
-            on_end=lambda complete: facts_of(request.scope).update(
-                _known(report), complete=complete
-            ),
-            permit=services.at_once.one_more(request, counted_user(caller, caller.email)),
-        )
-
-    return endpoints.router
-
-
-def _known(report: ZipReport) -> dict[str, Any]:
-    return {name: value for name, value in asdict(report).items() if value is not None}
-
-
 @dataclass(frozen=True, slots=True)
 class WantedMetalink:
     """The metalink that a request asks for."""
@@ -203,7 +160,7 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
     ) -> Response:
         """Return the metalink of the order that the token names."""
         token = verified(services, request, caller, order_token)
-        order = await _order(services, request, caller, token.order_id)
+        order = await order_to_download(services, request, caller, token.order_id)
         return await _metalink(services, request, caller, order, wanted)
 
     @endpoints.serve(GET_METALINK, responses=_RESPONSES, documented=_DOCUMENTED)
@@ -214,7 +171,7 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
         wanted: WantedInQuery,
     ) -> Response:
         """Return all files of an order as a list for download tools (rest.md 10.4)."""
-        order = await _order(services, request, caller, OrderId(order_id))
+        order = await order_to_download(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
             raise HttpError(403, ACCESS_DENIED)
         return await _metalink(services, request, caller, order, wanted)
@@ -222,7 +179,7 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
     return endpoints.router
 
 
-async def _order(
+async def order_to_download(
     services: DownloadServices, request: Request, caller: Caller, order_id: OrderId
 ) -> OrderToDownload:
     facts_of(request.scope)["order"] = order_id

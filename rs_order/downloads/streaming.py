@@ -135,6 +135,16 @@ class Streamed(Response):
         """Return the response if the source is silent before anything was sent."""
         return messages_answer(503, SILENT)
 
+    async def instead(self, of: "Streamed", send: Send) -> bool:
+        """Send this response instead of another one, of which nothing was sent; return as ``_send_all``."""
+        of.status_code = self.status_code
+        complete = False
+        try:
+            complete = await self._send_all(send)
+        finally:
+            self._on_end(complete)
+        return complete
+
     @abstractmethod
     async def _send_all(self, send: Send) -> bool:
         """Send the response from head to end; return False if the end was left out on purpose.
@@ -194,9 +204,10 @@ class StreamedDownload(Streamed):
         media_type: str = "application/octet-stream",
         *,
         permit: AbstractContextManager[None] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        headers = {"Content-Disposition": attachment(filename), "Content-Type": media_type}
-        super().__init__(kind, headers, on_end, permit)
+        described = {"Content-Disposition": attachment(filename), "Content-Type": media_type}
+        super().__init__(kind, {**described, **(headers or {})}, on_end, permit)
         self._body = body
 
     async def _send_all(self, send: Send) -> bool:
@@ -232,7 +243,8 @@ class StreamedPart(Streamed):
             part: None for everything.
             filename: for the client.
             kind: for the metrics.
-            failed: returns the response to an error of ``body``, or None if it isn't an expected one.
+            failed: returns the response to an error of ``body``, or None if it isn't an expected one. It is
+                sent if nothing of the body was. If it streams, it counts as this download.
             on_end: called at the end.
             permit: as for `Streamed`.
         """
@@ -259,6 +271,9 @@ class StreamedPart(Streamed):
                 raise
             if self._started:
                 return False
+            if isinstance(answer, Streamed):
+                self._started, self._silent_since = True, None
+                return await answer.instead(self, send)
             await self._send_error(send, answer)
             return True
         await self._send_end(send)

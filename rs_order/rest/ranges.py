@@ -85,8 +85,13 @@ def check_preconditions(request: Request, what: Representation) -> None:
         raise HttpError(304, headers=what.headers)
 
 
+def strong_tags(header: str) -> list[str]:
+    """Return the strong entity tags of ``If-Match`` or ``If-Range``, with their quotes."""
+    return _STRONG_TAG.findall(header)
+
+
 def _matches(wanted: str, tag: str | None) -> bool:
-    return wanted.strip() == "*" or tag in _STRONG_TAG.findall(wanted)
+    return wanted.strip() == "*" or tag in strong_tags(wanted)
 
 
 def _unmodified(request: Request, what: Representation) -> bool:

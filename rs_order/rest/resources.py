@@ -525,6 +525,20 @@ LIST_ARCHIVES: Final = Resource(
     _ARCHIVES,
     "List the archives of an order",
 )
+GET_ARCHIVE: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/archives/{archiveId}",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "Describe an archive",
+)
+GET_ARCHIVE_MANIFEST: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/archives/{archiveId}/manifest",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "List the files of an archive with their hashes",
+)
 DOWNLOAD_ARCHIVE: Final = Resource(
     "GET",
     "/user/orders/{orderId}/archives/{archiveId}/{name}",

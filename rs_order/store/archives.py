@@ -48,6 +48,15 @@ class NewArchive:
     notice: Sequence[NoticePage]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenArchive:
+    """The archive that a caller was last given at the address of an order's zip."""
+
+    archive: Archive
+    failed: bool
+    """True if storage didn't deliver a file of it when they last downloaded it whole."""
+
+
 class Archives:
     """The archives of all tenants; no connection is held between two calls."""
 
@@ -100,6 +109,37 @@ class Archives:
         """Return the archives of an order, the newest first."""
         rows = await self._fetch(tenant, "of_order", order_id, limit)
         return [_archive_of(row) for row in rows]
+
+    async def with_tag(
+        self, tenant: Tenant, order_id: OrderId, tags: Sequence[str]
+    ) -> Archive | None:
+        """Return an archive of an order that can be downloaded and has one of these tags."""
+        for row in await self._fetch(tenant, "with_tag", order_id, tags):
+            return _archive_of(row)
+        return None
+
+    async def give(
+        self, tenant: Tenant, order_id: OrderId, email: str, archive_id: ArchiveId
+    ) -> None:
+        """Remember that a caller was given this archive at the address of the order's zip."""
+        await self._execute(tenant, "give", order_id, email, archive_id)
+
+    async def given(
+        self, tenant: Tenant, order_id: OrderId, email: str, sent_after: datetime
+    ) -> GivenArchive | None:
+        """Return the archive that a caller was last given, if it can still be downloaded.
+
+        ``sent_after``: one that was sent as a whole counts only if it was made after this time.
+        """
+        for row in await self._fetch(tenant, "given", order_id, email, sent_after):
+            return GivenArchive(_archive_of(row), row["failed"])
+        return None
+
+    async def note_failed(
+        self, tenant: Tenant, archive: Archive, email: str, *, failed: bool
+    ) -> None:
+        """Note whether storage failed to deliver a file of an archive to the caller whom it was given to."""
+        await self._execute(tenant, "note_failed", archive.order_id, email, archive.id, failed)
 
     async def page_at(self, tenant: Tenant, archive_id: ArchiveId, position: int) -> Page:
         """Return the page with the entry in which a byte before the directory stands."""
@@ -221,9 +261,12 @@ class Archives:
 
     async def supersede(self, tenant: Tenant, archive_id: ArchiveId) -> None:
         """End an archive whose bytes turned out to be wrong."""
+        await self._execute(tenant, "supersede", archive_id)
+
+    async def _execute(self, tenant: Tenant, statement: str, *parameters: object) -> None:
         with store_errors():
             async with transaction(self._pool, tenant) as connection:
-                await connection.execute(SQL["supersede"], archive_id)
+                await connection.execute(SQL[statement], *parameters)
 
     async def set_successor(
         self, tenant: Tenant, archive_id: ArchiveId, successor: ArchiveId
@@ -264,7 +307,7 @@ def _archive_of(row: Row) -> Archive:
         order_files=row["order_files"],
         missing=row["missing"],
         notice_crc=row["notice_crc32"],
-        sent=row["sent_bytes"],
+        sent=sum(part.upper - part.lower for part in row["sent"]),
         successor=row["successor"],
     )
 

@@ -63,6 +63,8 @@ ADDED: Mapping[str, str] = {
     "GET /subscriptions/{subscriptionId}/deliveries": _EVENTS,
     "POST /user/orders/{orderId}/archives": _ARCHIVES,
     "GET /user/orders/{orderId}/archives": _ARCHIVES,
+    "GET /user/orders/{orderId}/archives/{archiveId}": _ARCHIVES,
+    "GET /user/orders/{orderId}/archives/{archiveId}/manifest": _ARCHIVES,
     "GET /user/orders/{orderId}/archives/{archiveId}/{name}": _ARCHIVES,
     "GET /orders/public/archives/{archiveId}/{name}": _ARCHIVES,
     "GET /user/orders/{orderId}/archive.{format}": _ARCHIVES,

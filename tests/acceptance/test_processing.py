@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
@@ -218,7 +219,7 @@ async def test_outputs_are_downloaded_and_announced_as_delivered(platform: Platf
 
 
 async def test_an_output_that_is_not_delivered_is_not_announced(platform: Platform) -> None:
-    """After a download that fails its checksum rs-processing isn't notified."""
+    """After a download that fails its checksum rs-processing isn't notified; another one has the rest."""
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE")
     ordered = await order(platform, "ATTACHED", process)
     await ordered.until_final()
@@ -227,6 +228,8 @@ async def test_an_output_that_is_not_delivered_is_not_announced(platform: Platfo
     )
     path = platform.sandbox.executions.folder / row["url"].partition(":")[2]
     path.write_bytes(b"something else")
+    with pytest.raises(httpx.RemoteProtocolError):
+        await platform.download(ordered.id, ordered.owner)
     await platform.download(ordered.id, ordered.owner)
 
     await ordered.until_states(DOWNLOADED=2, DOWNLOAD_ERROR=1)

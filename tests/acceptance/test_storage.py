@@ -327,6 +327,7 @@ async def test_metrics_of_an_order(platform: Platform) -> None:
     before = await _metrics(platform)
     final = await platform.peer.until_final(await platform.peer.order(EVE_01))
     downloaded = await platform.download(final.body["orderId"])
+    await until_rows(platform, "select from data_file where state = 'DOWNLOADED'")
     after = await _metrics(platform)
 
     def added(name: str) -> float:

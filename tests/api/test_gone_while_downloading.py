@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-import io
-import zipfile
 
+import httpx
 import pytest
 
 from rs_order.sandbox.faults import Service
@@ -21,10 +20,8 @@ select 1 from orders where id = $1 and status = $2 and available_files = 1
 
 @pytest.mark.parametrize("removal", ["deleted", "cancelled"])
 @pytest.mark.parametrize("way", ["zip", "single file"])
-async def test_a_download_of_a_removed_order_is_completed(
-    way: str, removal: str, here: Platform
-) -> None:
-    """The download is delivered completely, and it restores neither the file nor its counters."""
+async def test_a_download_of_a_removed_order(way: str, removal: str, here: Platform) -> None:
+    """A file is delivered completely, a zip is cut. Neither restores the file or its counters."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
@@ -44,15 +41,16 @@ async def test_a_download_of_a_removed_order_is_completed(
         await until_rows(here, _GONE, order_id, "DELETED")
         under_way = not download.done()
         here.sandbox.faults.slow_bytes_per_second = None
-        answer = await download
+        (answer,) = await asyncio.gather(download, return_exceptions=True)
         again = await client.get(path[way])
 
-    content = answer.content
-    if way == "zip":
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            content = archive.read("eve_01.txt")
     assert under_way
-    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == file["checksum"]
+    if way == "zip":
+        assert isinstance(answer, httpx.RemoteProtocolError)
+    else:
+        assert isinstance(answer, httpx.Response)
+        checksum = hashlib.md5(answer.content, usedforsecurity=False).hexdigest()
+        assert checksum == file["checksum"]
     assert again.status_code == {"zip": 204, "single file": 404}[way]
     assert await state_of(here, order_id) == "DELETED"
     assert await here.rows(_GONE, order_id, "DELETED")

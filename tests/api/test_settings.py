@@ -16,10 +16,12 @@ DEFAULTS = {
     "eodag_client_basic": "",
     "stac_item_ids": "urn",
     "webhook_allowed_hosts": [],
+    "zip_mode": "resumable",
 }
 APP = "app_sub_order_duration"
 USER = "user_order_parameters"
 EXPIRATION = "expiration_max_duration_in_hours"
+ZIP_MODE = "zip_mode"
 WRONG_USER = (
     "parameter [user order parameters] must have a valid positive delayBeforeEmailNotification "
     "<= subOrderDuration."
@@ -94,6 +96,7 @@ async def test_settings_by_name(admin: httpx.AsyncClient, query: str, found: set
         (APP, "3.0", 3),
         (APP, 0, 0),
         (EXPIRATION, " 24 ", 24),
+        (ZIP_MODE, " compact", "compact"),
         (
             USER,
             {"subOrderDuration": "48", "delayBeforeEmailNotification": 24.0},
@@ -124,6 +127,7 @@ async def test_a_value_is_converted_and_kept(
     [
         (APP, -1, "parameter [suborder creation] must be a valid positive number"),
         (EXPIRATION, 0, "parameter [expiration max duration] must be a valid positive number."),
+        (ZIP_MODE, "tar", "parameter [zip mode] must be resumable or compact."),
         (USER, {"subOrderDuration": 24, "delayBeforeEmailNotification": 0}, WRONG_USER),
         (USER, {"subOrderDuration": 24, "delayBeforeEmailNotification": 25}, WRONG_USER),
     ],

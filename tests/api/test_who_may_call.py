@@ -159,6 +159,8 @@ ROWS = {
     "GET /subscriptions/{subscriptionId}/deliveries": Row(USER),
     "POST /user/orders/{orderId}/archives": Row(USER, Whose.SEE, json={}),
     "GET /user/orders/{orderId}/archives": Row(USER, Whose.SEE),
+    "GET /user/orders/{orderId}/archives/{archiveId}": Row(USER, Whose.SEE),
+    "GET /user/orders/{orderId}/archives/{archiveId}/manifest": Row(USER, Whose.SEE),
     "GET /user/orders/{orderId}/archives/{archiveId}/{name}": Row(USER, Whose.SEE),
     "GET /orders/public/archives/{archiveId}/{name}": Row(PUBLIC),
     "GET /user/orders/{orderId}/archive.{format}": Row(USER, Whose.SEE),

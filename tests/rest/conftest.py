@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter
 from rs_order.app.rest import RestServices, absent_services, create_app
 from rs_order.contracts.administration import HealthStatus
 from rs_order.core.links import Links
+from rs_order.domain.ids import Tenant
+from rs_order.domain.settings import ZipMode
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
@@ -126,8 +128,17 @@ def stored_archives(
                 order.archives, make, order.settle, readings, clock, places=places
             ),
             order_tokens=order_tokens,
+            clock=clock,
         )
     }
+
+
+async def resumable(tenant: Tenant) -> ZipMode:
+    return ZipMode.RESUMABLE
+
+
+async def compact(tenant: Tenant) -> ZipMode:
+    return ZipMode.COMPACT
 
 
 @pytest.fixture
@@ -173,6 +184,7 @@ def services(
             order_tokens=order_tokens,
             clock=ManualClock(NOW),
             pause=five_minutes,
+            zip_mode=resumable if isinstance(downloadable.order, StoredFakeDownloads) else compact,
         ),
         health=health,
         metrics=Metrics(metrics),

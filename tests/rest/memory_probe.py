@@ -56,6 +56,7 @@ from tests.rest.conftest import (
     FakeMaintenance,
     FakeTenants,
     bearer,
+    compact,
 )
 from tests.rest.fake_downloads import (
     EXPIRES_AT,
@@ -186,6 +187,7 @@ def download_app(
                 order_tokens=order_tokens,
                 clock=ManualClock(NOW),
                 pause=five_minutes,
+                zip_mode=compact,
             ),
             health=FakeHealth(),
             metrics=Metrics(CollectorRegistry()),
@@ -218,6 +220,7 @@ def _served(files: int, size: int) -> tuple[GeneratedFiles, FastAPI]:
         make=make,
         deliveries=ArchiveDeliveries(archives, make, generated.settle, Readings(generated), clock),
         order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
+        clock=clock,
     )
     return generated, download_app(generated, generated, archives=services)
 

@@ -1,10 +1,12 @@
 """Archives over HTTP: making them, their parts, and states afterwards (faces.md 5.3 to 5.6)."""
 
 import asyncio
+import hashlib
 import io
 import random
 import tarfile
 import zipfile
+import zlib
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Any
@@ -510,6 +512,49 @@ async def test_r8_what_is_known_of_an_archive(
     }
 
 
+async def test_m8_the_manifest_of_an_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """Its files under their names in it, with the hashes that are known; and what had failed before."""
+    downloadable.add("a", b"one")
+    downloadable.add("a", b"two")
+    downloadable.add("b", b"content", state=FileState.ERROR)
+    archive = await made(api)
+    address = f"{PATH}/{archive['id']}"
+
+    before = (await api.get(f"{address}/manifest")).json()
+    await api.get(archive["href"])
+    await eventually(lambda: len(downloadable.order.results) == 2, "all downloaded")
+    after = await api.get(f"{address}/manifest")
+
+    manifest = after.json()
+    assert {"archive", "order", "generated", "files", "failed"} == set(manifest)
+    assert (manifest["archive"], manifest["order"]) == (archive["id"], 12)
+    assert [(one["name"], one["sha256"], one["crc32"]) for one in before["files"]] == [
+        ("a", None, None),
+        ("a (1)", None, None),
+    ]
+    assert [
+        (one["name"], one["size"], one["md5"], one["sha256"], one["crc32"], one["state"])
+        for one in manifest["files"]
+    ] == [
+        (
+            name,
+            3,
+            hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            hashlib.sha256(content).hexdigest(),
+            f"{zlib.crc32(content):08x}",
+            "DOWNLOADED",
+        )
+        for name, content in {"a": b"one", "a (1)": b"two"}.items()
+    ]
+    assert all(one["verified"] for one in manifest["files"])
+    assert manifest["failed"] == [{"name": "b", "code": "not-tried", "detail": None}]
+    assert after.headers["Content-Type"] == "application/json"
+    described = (await api.get(address)).json()
+    assert (described["sent"], described["hashes"]) == (1, {"crc32Known": 3})
+
+
 async def test_what_cannot_be_made(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """Nothing available; a file of unknown size; an unknown order; an unknown format."""
     nothing = await api.post(PATH, json={})
@@ -548,11 +593,15 @@ async def test_who_may_download_an_archive(
         (await api.get(public, params={"orderToken": order_token(ORDER_ID="99")})).status_code,
         (await api.get(public, params={"orderToken": "forged"})).status_code,
         (await api.get(public, params={"orderToken": order_token()})).status_code,
+        (await api.get(f"{PATH}/{archive['id']}", headers=stranger)).status_code,
+        (await api.get(f"{PATH}/{archive['id']}/manifest", headers=stranger)).status_code,
+        (await api.get(f"{PATH}/a999")).status_code,
+        (await api.get(f"{PATH}/a999/manifest")).status_code,
         (await api.get(f"{PATH}/a999/x.zip")).status_code,
         (await api.get(f"{PATH}/nonsense/x.zip")).status_code,
     ]
 
-    assert statuses == [403, 403, 403, 403, 401, 200, 404, 404]
+    assert statuses == [403, 403, 403, 403, 401, 200, 403, 403, 404, 404, 404, 404]
 
 
 async def test_parallel_parts(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:

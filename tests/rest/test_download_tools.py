@@ -12,6 +12,7 @@ import pytest
 
 from rs_order.demo.servers.errors import InstallError
 from rs_order.ports import FetchError, FetchResult
+from tests.rest.conftest import bearer
 from tests.rest.fake_downloads import DownloadableOrder, incompressible
 from tests.rest.order_tokens import order_token
 from tests.support.polling import eventually
@@ -149,6 +150,55 @@ async def test_aria2_in_four_parts(
     if kind == "zip":
         with zipfile.ZipFile(tmp_path / "archive") as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == CONTENTS
+
+
+@pytest.mark.parametrize(
+    ("tool", "options"),
+    [
+        (CURL, ["-sf", "-C", "-", "-H", "{}", "-o", "zip"]),
+        (WGET, ["-qc", "--waitretry=0", "--tries=30", "--header={}", "-O", "zip"]),
+        (
+            ARIA2,
+            [
+                "--no-conf",
+                "-q",
+                "-x4",
+                "-k1M",
+                "-m30",
+                "--retry-wait=1",
+                "--header={}",
+                "-o",
+                "zip",
+            ],
+        ),
+    ],
+    ids=["curl", "wget", "aria2"],
+)
+async def test_r12_the_link_of_the_order(
+    base_url: str,
+    downloadable: DownloadableOrder,
+    tmp_path: Path,
+    tool: Tool,
+    options: list[str],
+) -> None:
+    """It goes on where it was cut, although the tool sends no validator. Nothing has failed in the end."""
+    chance = random.Random(2)  # noqa: S311 - where transfers are cut
+    for name, content in CONTENTS.items():
+        downloadable.add(name, breaking(content, 1, chance), of=content)
+    authorized = f"Authorization: Bearer {bearer()}"
+    command = [option.format(authorized) for option in options]
+    link = f"{base_url}/user/orders/12/download"
+
+    statuses = [await run(tool, *command, link, folder=tmp_path)]
+    while statuses[-1] != 0 and len(statuses) < 30:
+        statuses.append(await run(tool, *command, link, folder=tmp_path))
+
+    assert statuses[-1] == 0, statuses
+    with zipfile.ZipFile(tmp_path / "zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == CONTENTS
+    await eventually(
+        lambda: downloadable.order.results == dict.fromkeys(range(1, 5), DONE), "all downloaded"
+    )
 
 
 async def test_curl_resumes_a_single_file(

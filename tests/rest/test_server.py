@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from rs_order.app.rest import RestServices, create_app
+from rs_order.downloads.readings import Readings
 from rs_order.ports import FetchResult
 from rs_order.rest.server import run_rest
 from tests.rest.conftest import bearer
@@ -45,12 +46,13 @@ async def test_downloads_in_progress_are_finished(
 ) -> None:
     """A stopping server accepts no new connection and finishes the responses in progress."""
     go_on = asyncio.Event()
-    content = incompressible(500_000)
+    content = incompressible(750_000)
 
     async def waiting() -> AsyncGenerator[bytes, None]:
         yield content[:250_000]
+        yield content[250_000:500_000]  # the last piece that has arrived is held back
         await go_on.wait()
-        yield content[250_000:]
+        yield content[500_000:]
 
     downloadable.add("a", waiting, of=content)
     running = RunningServer(services, grace_seconds=WAIT_SECONDS)
@@ -81,9 +83,9 @@ async def refuses_connections(client: httpx.AsyncClient) -> bool:
 
 
 async def test_downloads_are_aborted_after_the_grace_time(
-    services: RestServices, downloadable: DownloadableOrder
+    services: RestServices, downloadable: DownloadableOrder, readings: Readings
 ) -> None:
-    """Their files stay AVAILABLE and can be downloaded again."""
+    """Their files stay AVAILABLE and can be downloaded again. Their sources end with the parked readers."""
     endless = Endless()
     downloadable.add("endless", endless, size=2**40)
     running = RunningServer(services, grace_seconds=1)
@@ -96,6 +98,7 @@ async def test_downloads_are_aborted_after_the_grace_time(
             async for _ in answer.aiter_raw():
                 pass
     await asyncio.wait_for(running.task, WAIT_SECONDS)
+    await readings.aclose()
 
     assert endless.closed.is_set()
     assert downloadable.order.settlements == []

@@ -47,7 +47,9 @@ def test_stored_values_of_the_java_service_are_read() -> None:
 
 def test_defaults_are_valid() -> None:
     """So a reset is always possible."""
-    assert [d.read(d.default) == d.default for d in DEFINITIONS.values()] == [True] * 6
+    assert [d.read(d.default) == d.default for d in DEFINITIONS.values()] == [True] * len(
+        DEFINITIONS
+    )
 
 
 @given(st.integers(min_value=0, max_value=MOST_HOURS), st.sampled_from(["{}", "{}.0", " +{} "]))

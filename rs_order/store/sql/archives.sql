@@ -68,10 +68,7 @@ where page.archive_id = $1
 
 -- name: find
 -- With the owner of its order. An archive of an order that is deleted or expired isn't found. $1 archive.
-select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
-       archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
-       archive.notice_crc32, archive.successor, orders.owner,
-       (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
+select archive.*, orders.owner
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where archive.id = $1
@@ -84,14 +81,39 @@ order by id desc limit 1
 
 -- name: of_order
 -- $1 order, $2 limit.
-select archive.id, archive.order_id, archive.format, archive.created_at, archive.state, archive.length, archive.directory,
-       archive.entries, archive.files, archive.bytes, archive.tag, archive.order_files, archive.missing,
-       archive.notice_crc32, archive.successor, orders.owner,
-       (select coalesce(sum(upper(part) - lower(part)), 0)::bigint from unnest(archive.sent) part) as sent_bytes
+select archive.*, orders.owner
 from archive
 join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where archive.order_id = $1
 order by archive.id desc limit $2
+
+-- name: with_tag
+-- An archive of an order that can be downloaded, with one of these tags. $1 order, $2 tags.
+select archive.*, orders.owner
+from archive
+join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where archive.order_id = $1 and archive.tag = any ($2) and archive.state = 'OPEN'
+order by archive.id desc limit 1
+
+-- name: give
+-- Remember which archive a caller was given. $1 order, $2 caller, $3 archive.
+insert into archive_given as given (order_id, email, archive_id) values ($1, $2, $3)
+on conflict (order_id, email) do update set archive_id = $3, failed = false
+where given.archive_id <> $3 or given.failed
+
+-- name: given
+-- The archive that a caller was last given, if it can be downloaded. $1 order, $2 caller, $3 the time before which an
+-- archive that was sent isn't given again.
+select archive.*, orders.owner, given.failed
+from archive_given given
+join archive on archive.id = given.archive_id and archive.state = 'OPEN'
+     and (archive.created_at > $3 or not archive.sent @> int8range(0, archive.length))
+join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where given.order_id = $1 and given.email = $2
+
+-- name: note_failed
+-- $1 order, $2 caller, $3 archive, $4 whether storage didn't deliver a file of it.
+update archive_given set failed = $4 where order_id = $1 and email = $2 and archive_id = $3
 
 -- name: page_at
 -- The page that the byte is in, if it isn't in the directory. $1 archive, $2 byte.
