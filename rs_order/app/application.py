@@ -12,6 +12,7 @@ from rs_order.app.shared_parts import SharedParts, broker_topology
 from rs_order.baskets.routes import BasketUseCases
 from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
+from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
@@ -32,6 +33,7 @@ class Application:
     actions: OrderActions
     baskets: BasketUseCases
     settle_downloads: SettleDownloads
+    make_archives: MakeArchives
     reconcile: ReconcilerRuns
     tenants: Tenants
     dead_letters: DeadLetterServices
@@ -69,6 +71,7 @@ def compose_application(
         actions=features.actions(shared),
         baskets=features.baskets(shared),
         settle_downloads=SettleDownloads(shared.store, shared.settlement, shared.clock),
+        make_archives=features.downloads(shared),
         reconcile=reconcile,
         tenants=features.tenants(shared, scheduling.schedule, plan_mails, reconcile),
         dead_letters=dead_letter_services(

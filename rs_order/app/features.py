@@ -35,6 +35,7 @@ from rs_order.core.shared_steps import (
     StopSubOrdersStep,
     TimedEventsStep,
 )
+from rs_order.downloads.make_archives import MakeArchives, MakeArchiveStep
 from rs_order.events.timed import WriteTimedEvents
 from rs_order.holds.holding import HoldWork
 from rs_order.mails.plan import PlanMails
@@ -63,6 +64,8 @@ from rs_order.requests.retention import PurgeInbox, PurgeInboxStep
 from rs_order.scheduling.restoration import ApplyAvailability, AskAgainStep, AskStorage
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.stac.order_items import OrderItems
+from rs_order.store.archives import Archives
+from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Pool
 from rs_order.store.stac import StacViews
 from rs_order.tenants.connect import (
@@ -209,6 +212,14 @@ def order_items(shared: SharedParts, pool: Pool) -> OrderItems:
         clock=shared.clock,
         catalog_timeout_seconds=shared.settings.stac_deadline,
     )
+
+
+def downloads(shared: SharedParts) -> MakeArchives:
+    make = MakeArchives(
+        StoredDownloads(shared.pool), Archives(shared.pool), shared.store, shared.clock
+    )
+    shared.steps.on(MakeArchiveStep, make.handle)
+    return make
 
 
 @dataclass(frozen=True, slots=True)

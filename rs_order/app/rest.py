@@ -33,7 +33,6 @@ from rs_order.downloads.archive_of_order import archive_of_order_router
 from rs_order.downloads.archive_routes import ArchiveServices, archives_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.list_routes import lists_router
-from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.routes import DownloadServices, metalinks_router
@@ -407,7 +406,7 @@ def _archive_services(
     application: Application, pool: Pool, downloads: DownloadServices, keyed: KeyedAnswers
 ) -> ArchiveServices:
     shared, archives = application.shared, Archives(pool)
-    make = MakeArchives(downloads.orders, archives, shared.clock)
+    make = application.make_archives
     return ArchiveServices(
         orders=downloads.orders,
         archives=archives,

@@ -32,6 +32,7 @@ from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
 from rs_order.store.dead_letters import DeadLetterStore
 from rs_order.store.estimates import Estimates
 from rs_order.store.outbox import Leases
+from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 
@@ -78,6 +79,7 @@ class SharedParts:
     settings: Settings
     clock: Clock
     store: Store
+    pool: Pool
     tenants: Tenants
     clients: PlatformClients
     steps: StepRegistry
@@ -137,6 +139,7 @@ class SharedParts:
             settings=settings,
             clock=database.clock,
             store=store,
+            pool=database.pool,
             tenants=database.tenants,
             clients=clients,
             steps=StepRegistry(),

@@ -53,7 +53,9 @@ class ArchiveDto(WireModel):
 
     id: str = Field(examples=["a7"])
     format: Literal["zip", "tar"]
-    state: Literal["open", "superseded"]
+    state: Literal["making", "open", "superseded"] = Field(
+        description="`making`: it has many files, and is still being made."
+    )
     files: int = Field(description="Files that are in it.", examples=[185])
     of: int | None = Field(
         description="Files that the order had when it was made; null: not known.", examples=[500]
@@ -62,8 +64,10 @@ class ArchiveDto(WireModel):
         description="Files that had failed before: `NOTICE.txt` in it names them.", examples=[2]
     )
     bytes: int = Field(description="Bytes of these files.", examples=[40802189312])
-    length: int = Field(description="Bytes of the archive.", examples=[40805312345])
-    etag: str = Field(examples=['"z1-k3v…"'])
+    length: int | None = Field(
+        description="Bytes of the archive; null while it is being made.", examples=[40805312345]
+    )
+    etag: str | None = Field(description="Null while it is being made.", examples=['"z1-k3v…"'])
     created: Instant
     expires: Instant | None = Field(description="When it ends, with its order.")
     sent: float = Field(

@@ -20,6 +20,8 @@ class ArchiveFormat(StrEnum):
 
 
 class ArchiveState(StrEnum):
+    MAKING = "MAKING"
+    """Steps still place its files. It has no length yet."""
     OPEN = "OPEN"
     """It can be downloaded, whole or in parts."""
     SUPERSEDED = "SUPERSEDED"

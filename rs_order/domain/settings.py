@@ -19,11 +19,10 @@ STAC_ITEM_IDS: Final = "stac_item_ids"
 SUB_ORDER_DURATION: Final = "subOrderDuration"
 NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
 WEBHOOK_HOSTS: Final = "webhook_allowed_hosts"
+ZIP_MODE: Final = "zip_mode"
 MOST_HOSTS: Final = 100
 
 _HOST_PATTERN: Final = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
-
-ZIP_MODE: Final = "zip_mode"
 
 
 class ZipMode(StrEnum):

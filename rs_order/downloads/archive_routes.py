@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil, floor
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
@@ -74,6 +74,8 @@ from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Documented, Endpoi
 from rs_order.store.archives import Archives
 
 MOST_LISTED: Final = 100
+MAKING_SECONDS: Final = 5
+"""The pause before an archive is asked for again that steps make."""
 RETRY_SECONDS: Final = 60
 """The pause before a file is asked for again that storage doesn't deliver."""
 
@@ -84,15 +86,21 @@ NameInPath = Annotated[
     str, Path(max_length=255, description="Any name.", examples=["order_12.zip"])
 ]
 
+_STATES: Final[Mapping[ArchiveState, Literal["making", "open", "superseded"]]] = {
+    ArchiveState.MAKING: "making",
+    ArchiveState.OPEN: "open",
+    ArchiveState.SUPERSEDED: "superseded",
+}
 _PROBLEMS: Final = {
     404: "There is no such archive (`unknown-archive`) or order",
     410: "A file of it turned out to be wrong (`archive-superseded`), or its order has ended (`order-gone`)",
     416: "The range begins behind the end of the archive",
     412: "`If-Match` names another content",
     429: "Your quota at storage is used up, or too many downloads of yours are under way",
-    503: "Storage doesn't deliver the next file now (`storage-unreachable`), or the directory isn't known "
-    "yet (`archive-not-indexed`), or storage is still reading up to the part (`skipping-ahead`), or other "
-    "parts of it are being sent to you (`range-busy`); see `Retry-After`",
+    503: "The archive is still being made (`archive-not-ready`), storage doesn't deliver the next file now "
+    "(`storage-unreachable`), the directory isn't known yet (`archive-not-indexed`), storage is still "
+    "reading up to the part (`skipping-ahead`), or other parts of it are being sent to you (`range-busy`); "
+    "see `Retry-After`",
 }
 _DESCRIBED: Final = {
     403: "The order of another user (`not-owner`), or the role isn't allowed",
@@ -151,6 +159,13 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
             409: "The order has no file to download now (`nothing-available`), or its files can't be in an "
             "archive (`cannot-be-archived`)",
         },
+        documented={
+            202: {
+                "model": ArchiveDto,
+                "description": "The archive has more than 100,000 files, and is being made: ask for "
+                "`Location` after the seconds of `Retry-After`",
+            }
+        },
         creates=True,
     )
     async def make_archive(
@@ -166,7 +181,11 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
             raise Problem(ProblemCode.NOTHING_AVAILABLE, text)
         try:
             made = await services.make.make(
-                caller.tenant, order.id, ArchiveFormat(wanted.format), _selection(wanted)
+                caller.tenant,
+                order.id,
+                ArchiveFormat(wanted.format),
+                _selection(wanted),
+                in_steps=True,
             )
         except NothingAvailable as error:
             raise Problem(ProblemCode.NOTHING_AVAILABLE, str(error)) from error
@@ -174,6 +193,10 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
             raise Problem(ProblemCode.CANNOT_BE_ARCHIVED, str(error)) from error
         archive = await _archive(services, caller, made)
         body = await _described_whole(request, services, caller, order, archive)
+        if archive.state is ArchiveState.MAKING:
+            answer = json_answer(request, body.to_wire(), 202)
+            answer.headers["Location"] = _address(request, GET_ARCHIVE, archive)
+            return _not_yet(answer)
         answer = json_answer(request, body.to_wire(), 201)
         answer.headers["Location"] = body.href
         return answer
@@ -210,7 +233,8 @@ def _serve_descriptions(endpoints: Endpoints, access: Access, services: ArchiveS
         order = await readable_order(request, access, services, caller, OrderId(order_id))
         archive = await _archive_of(services, caller, order.id, archive_id)
         body = await _described_whole(request, services, caller, order, archive)
-        return json_answer(request, body.to_wire())
+        answer = json_answer(request, body.to_wire())
+        return _not_yet(answer) if archive.state is ArchiveState.MAKING else answer
 
     @endpoints.serve(GET_ARCHIVE_MANIFEST, model=ArchiveManifestDto, responses=_DESCRIBED)
     async def get_archive_manifest(
@@ -222,6 +246,7 @@ def _serve_descriptions(endpoints: Endpoints, access: Access, services: ArchiveS
         """The files of an archive with what is known of their content, and those that had failed before."""
         await readable_order(request, access, services, caller, OrderId(order_id))
         archive = await _archive_of(services, caller, OrderId(order_id), archive_id)
+        _require_made(archive)
         manifest = archive_manifest(services.archives, caller.tenant, archive, services.clock.now())
         name = f"{name_of(archive)}.json"
         return StreamedDownload(manifest, name, "list", media_type="application/json")
@@ -324,6 +349,17 @@ async def _archive_of(
     return archive
 
 
+def _require_made(archive: Archive) -> None:
+    if archive.state is ArchiveState.MAKING:
+        text = f"Archive a{archive.id} is still being made: it has {archive.files} files so far."
+        raise Problem(ProblemCode.ARCHIVE_NOT_READY, text)
+
+
+def _not_yet(answer: Response) -> Response:
+    answer.headers["Retry-After"] = str(MAKING_SECONDS)
+    return answer
+
+
 def _unknown(archive_id: str | ArchiveId) -> Problem:
     return Problem(ProblemCode.UNKNOWN_ARCHIVE, f"There is no archive {archive_id}.")
 
@@ -331,6 +367,7 @@ def _unknown(archive_id: str | ArchiveId) -> Problem:
 def _bytes(
     request: Request, services: ArchiveServices, caller: Caller, archive: Archive, email: str
 ) -> Response:
+    _require_made(archive)
     if archive.state is ArchiveState.SUPERSEDED:
         raise _superseded(request, archive)
     what = Representation(archive.length, archive.tag, archive.created_at)
@@ -427,19 +464,20 @@ def _described(
     *,
     hashes: ArchiveHashesDto | None = None,
 ) -> ArchiveDto:
+    made = archive.state is not ArchiveState.MAKING
     return ArchiveDto(
         id=f"a{archive.id}",
         format=archive.format.value,
-        state="open" if archive.state is ArchiveState.OPEN else "superseded",
+        state=_STATES[archive.state],
         files=archive.files,
         bytes=archive.bytes,
-        length=archive.length,
-        etag=archive.tag,
+        length=archive.length if made else None,
+        etag=archive.tag if made else None,
         created=archive.created_at,
         expires=order.expires_at,
         of=archive.order_files,
         missing=archive.missing,
-        sent=floor(archive.sent / archive.length * 10_000) / 10_000,
+        sent=floor(archive.sent / archive.length * 10_000) / 10_000 if made else 0,
         hashes=hashes,
         href=address_of(request, archive),
         public_href=_public_href(request, services, caller, order, archive),

@@ -42,7 +42,11 @@ class FreeNames:
         self._taken = _HashSet()
         self._next_number: dict[str, int] = {}
         for name in taken:
-            self._taken.add(hash(_folded(name)))
+            self.take(name)
+
+    def take(self, name: str) -> None:
+        """Let no file get this path."""
+        self._taken.add(hash(_folded(name)))
 
     def choose(self, file: FileToDownload, folder: str = "") -> str:
         """Return a free path for the file: its own name, else ``name (1).ext``, ``name (2).ext`` and so on.
@@ -83,6 +87,10 @@ class EntryNames:
         """Record that the archive contains the file, complete and verified."""
         if self.may_have_copy(file):
             self._stored.setdefault(file.name, set()).add(_content_of(file))
+
+    def take(self, name: str) -> None:
+        """Record that the archive has an entry with this name."""
+        self._free.take(name)
 
     def choose(self, file: FileToDownload) -> str:
         """Return a free name for the file."""

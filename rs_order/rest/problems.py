@@ -72,6 +72,7 @@ class ProblemCode(StrEnum):
     NOTHING_AVAILABLE = "nothing-available"
     CANNOT_BE_ARCHIVED = "cannot-be-archived"
     ARCHIVE_SUPERSEDED = "archive-superseded"
+    ARCHIVE_NOT_READY = "archive-not-ready"
     ARCHIVE_NOT_INDEXED = "archive-not-indexed"
     STORAGE_UNREACHABLE = "storage-unreachable"
     SKIPPING_AHEAD = "skipping-ahead"
@@ -350,6 +351,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Archive superseded",
         "A file of the archive turned out to be another than the catalog says.",
         "Download the archive that was made instead, whose address is in `Link`, or make another one.",
+    ),
+    ProblemCode.ARCHIVE_NOT_READY: ProblemType(
+        503,
+        "Archive not ready",
+        "The archive has many files, and is still being made.",
+        "Ask for its description until its state is open.",
+        retriable=True,
     ),
     ProblemCode.ARCHIVE_NOT_INDEXED: ProblemType(
         503,

@@ -10,7 +10,6 @@ from rs_order.domain.archives import (
     ArchiveFormat,
     ArchiveId,
     ArchiveState,
-    Entry,
     Failed,
     NoticePage,
     Page,
@@ -20,6 +19,8 @@ from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState
 from rs_order.ports import FileToDownload, ListedFile
+from rs_order.store.archive_rows import notice_columns, page_columns, page_of
+from rs_order.store.archives_at_work import Growth
 from rs_order.store.downloads import file_of
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, reading, statements, transaction
@@ -35,17 +36,8 @@ class NewArchive:
     format: ArchiveFormat
     created_at: datetime
     length: int
-    directory: int
-    entries: int
-    files: int
-    bytes: int
-    content: str
-    """Equal for archives with equal entries, whatever their time."""
     tag: str
-    missing: int
-    notice_crc: int | None
-    pages: Sequence[Page]
-    notice: Sequence[NoticePage]
+    growth: Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +59,31 @@ class Archives:
         """Write an archive with its pages and its notice, in one transaction."""
         with store_errors():
             async with transaction(self._pool, tenant) as connection:
+                growth = archive.growth
                 archive_id = await connection.fetchval(
                     SQL["create"],
                     archive.order_id,
                     archive.format,
                     archive.created_at,
                     archive.length,
-                    archive.directory,
-                    archive.entries,
-                    archive.files,
-                    archive.bytes,
-                    archive.content,
+                    growth.directory,
+                    growth.entries,
+                    growth.files,
+                    growth.bytes,
+                    growth.content,
                     archive.tag,
-                    archive.missing,
-                    archive.notice_crc,
+                    growth.missing,
+                    growth.notice_crc,
                 )
                 await connection.executemany(
-                    SQL["add_page"], [(archive_id, *_record(page)) for page in archive.pages]
+                    SQL["add_page"], [(archive_id, *page_columns(page)) for page in growth.pages]
                 )
                 await connection.executemany(
                     SQL["add_notice"],
-                    [(archive_id, at, *_notice(page)) for at, page in enumerate(archive.notice)],
+                    [
+                        (archive_id, number, *notice_columns(page))
+                        for number, page in enumerate(growth.notice)
+                    ],
                 )
         return ArchiveId(archive_id)
 
@@ -144,17 +140,17 @@ class Archives:
     async def page_at(self, tenant: Tenant, archive_id: ArchiveId, position: int) -> Page:
         """Return the page with the entry in which a byte before the directory stands."""
         (row,) = await self._fetch(tenant, "page_at", archive_id, position)
-        return _page_of(row)
+        return page_of(row)
 
     async def page_of_record(self, tenant: Tenant, archive_id: ArchiveId, position: int) -> Page:
         """Return the page with the entry whose record has a byte, counted from where the directory begins."""
         (row,) = await self._fetch(tenant, "page_of_record", archive_id, position)
-        return _page_of(row)
+        return page_of(row)
 
     async def page(self, tenant: Tenant, archive_id: ArchiveId, number: int) -> Page | None:
         """Return the page with this number, or None behind the last."""
         for row in await self._fetch(tenant, "page", archive_id, number):
-            return _page_of(row)
+            return page_of(row)
         return None
 
     async def files(
@@ -220,6 +216,15 @@ class Archives:
             return NoticePage(row["lines"], [Failed(*one) for one in row["failed"]])
         return None
 
+    async def has_unplaceable(
+        self, tenant: Tenant, order_id: OrderId, selection: Selection
+    ) -> bool:
+        """True if an available file of a selection has no size or no checksum."""
+        (row,) = await self._fetch(
+            tenant, "has_unplaceable", order_id, selection.sub_orders, selection.files
+        )
+        return bool(row["found"])
+
     async def known_crcs(self, tenant: Tenant, archive_id: ArchiveId) -> int:
         """Return of how many entries the CRC-32 is known. It reads them all."""
         (row,) = await self._fetch(tenant, "known_crcs", archive_id)
@@ -281,15 +286,6 @@ class Archives:
             return await connection.fetch(SQL[statement], *parameters)
 
 
-def _record(page: Page) -> tuple[object, ...]:
-    entries = [[entry.file_id, entry.name, entry.size] for entry in page.entries]
-    return page.number, page.start, page.record_start, entries, page.copies
-
-
-def _notice(page: NoticePage) -> tuple[object, ...]:
-    return page.lines, [[one.name, one.code, one.reason] for one in page.failed]
-
-
 def _archive_of(row: Row) -> Archive:
     return Archive(
         id=ArchiveId(row["id"]),
@@ -297,7 +293,7 @@ def _archive_of(row: Row) -> Archive:
         owner=row["owner"],
         format=ArchiveFormat(row["format"]),
         created_at=row["created_at"],
-        state=ArchiveState(row["state"]),
+        state=ArchiveState.MAKING if row["length"] == 0 else ArchiveState(row["state"]),
         length=row["length"],
         directory=row["directory"],
         entries=row["entries"],
@@ -309,14 +305,4 @@ def _archive_of(row: Row) -> Archive:
         notice_crc=row["notice_crc32"],
         sent=sum(part.upper - part.lower for part in row["sent"]),
         successor=row["successor"],
-    )
-
-
-def _page_of(row: Row) -> Page:
-    return Page(
-        number=row["number"],
-        start=row["start"],
-        record_start=row["record_start"],
-        entries=[Entry(DataFileId(id_), name, size) for id_, name, size in row["entries"]],
-        copies=row["copies"],
     )

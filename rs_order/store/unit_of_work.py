@@ -15,6 +15,7 @@ from rs_order.domain.selection import Basket
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
+from rs_order.store.archives_at_work import ArchivesAtWork
 from rs_order.store.baskets import SQL as BASKETS
 from rs_order.store.baskets import Baskets, basket_of
 from rs_order.store.completions import SQL as COMPLETIONS
@@ -90,6 +91,7 @@ class UnitOfWork:
         self.retries = Retries(connection)
         self.sub_orders = SubOrders(connection, tenant, self.events)
         self.files = Files(connection)
+        self.archives = ArchivesAtWork(connection)
         self.inputs = ProcessInputs(connection)
         self.recalls = Recalls(connection)
         self.executions = Executions(connection)

@@ -56,16 +56,16 @@ async def _passed_on(order: GeneratedFiles, sources: FileSources) -> AsyncGenera
 def _archives(pool: Pool, readings: Readings) -> ArchiveServices:
     clock, downloads, archives = SystemClock(), StoredDownloads(pool), Archives(pool)
     links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://nowhere.invalid")
-    settle = SettleDownloads(
-        Store(pool, lambda _: None), Settlement(SlotLimits(), links), clock
-    ).handle
-    make = MakeArchives(downloads, archives, clock)
+    store = Store(pool, lambda _: None)
+    settle = SettleDownloads(store, Settlement(SlotLimits(), links), clock).handle
+    make = MakeArchives(downloads, archives, store, clock)
     return ArchiveServices(
         orders=downloads,
         archives=archives,
         make=make,
         deliveries=ArchiveDeliveries(archives, make, settle, readings, clock),
         order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
+        clock=clock,
     )
 
 

@@ -61,6 +61,7 @@ ABOUT_NO_ORDER = {
     "act-on-dead-letters",
     "end-hold",
     "make-quote",
+    "make-archive",
     "timed-events",
 }
 """Steps that name no order: they work on what the tables have to do, and nothing if they have nothing."""

@@ -118,7 +118,7 @@ def stored_archives(
     if not isinstance(order, StoredFakeDownloads):
         return {}
     clock = ManualClock(NOW)
-    make = MakeArchives(order, order.archives, clock)
+    make = MakeArchives(order, order.archives, order.store, clock)
     return {
         "archives": ArchiveServices(
             orders=order,

@@ -48,6 +48,7 @@ from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.store.archives import Archives
 from rs_order.store.tenants import Maintenance, Tenants
+from rs_order.store.unit_of_work import Store
 from tests.rest.conftest import (
     KEY,
     NOW,
@@ -213,7 +214,7 @@ def _served(files: int, size: int) -> tuple[GeneratedFiles, FastAPI]:
     """Return generated files, and the interface that serves them, with an archive of all of them."""
     generated, clock = GeneratedFiles(files, size), ManualClock(NOW)
     archives = cast("Archives", ListedArchives(generated.every_file()))
-    make = MakeArchives(generated, archives, clock)
+    make = MakeArchives(generated, archives, cast("Store", None), clock)
     services = ArchiveServices(
         orders=generated,
         archives=archives,

@@ -47,8 +47,8 @@ class StoredFakeDownloads(FakeDownloads):
         self._pool = pool
         self._written = False
         links = Links(None, tenants, prefix="/api/v1", fallback="http://localhost")
-        store = Store(pool, lambda _: None)
-        self._settling = SettleDownloads(store, Settlement(SlotLimits(), links), SystemClock())
+        self.store = Store(pool, lambda _: None)
+        self._settling = SettleDownloads(self.store, Settlement(SlotLimits(), links), SystemClock())
         self._downloads = StoredDownloads(pool)
         self.archives = Archives(pool)
 

@@ -17,6 +17,7 @@ from rs_order.ports import ContentHashes, FileToDownload
 from rs_order.store.archives import Archives
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.rest.conftest import NOW
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER
 from tests.rest.memory_probe import GeneratedFiles
@@ -65,9 +66,15 @@ async def database(
         yield found
 
 
-async def large_archive(archives: Archives, files: int) -> Archive:
-    make = MakeArchives(GeneratedFiles(0, SIZE), archives, ManualClock(NOW))
-    made = await make.make(DEMO, ORDER, ArchiveFormat.ZIP)
+def making(pool: Pool, archives: Archives, most_files: int = MOST_FILES) -> MakeArchives:
+    store = Store(pool, lambda _: None)
+    return MakeArchives(
+        GeneratedFiles(0, SIZE), archives, store, ManualClock(NOW), most_files=most_files
+    )
+
+
+async def large_archive(pool: Pool, archives: Archives) -> Archive:
+    made = await making(pool, archives).make(DEMO, ORDER, ArchiveFormat.ZIP)
     found = await archives.find(DEMO, made)
     assert found is not None
     return found
@@ -77,7 +84,7 @@ async def test_the_last_entry_of_100000_files(database: tuple[Pool, Tenants]) ->
     """One page is read for it, and one for the end of the directory."""
     generated = GeneratedFiles(MOST_FILES, SIZE)
     archives = CountingArchives(database[0], generated)
-    archive = await large_archive(archives, MOST_FILES)
+    archive = await large_archive(database[0], archives)
     last: Page | None = await archives.page(DEMO, ArchiveId(archive.id), MOST_FILES // 1000 - 1)
     assert last is not None
     assert last.entries[-1].file_id == MOST_FILES
@@ -97,10 +104,10 @@ async def test_the_last_entry_of_100000_files(database: tuple[Pool, Tenants]) ->
 
 
 async def test_too_many_files(database: tuple[Pool, Tenants]) -> None:
-    """They are refused before anything is written."""
+    """They are refused before anything is written, if steps may not make it."""
     archives = CountingArchives(database[0], GeneratedFiles(MOST_FILES + 1, SIZE))
 
     with pytest.raises(CannotBeArchived):
-        await large_archive(archives, MOST_FILES + 1)
+        await large_archive(database[0], archives)
 
     assert await archives.of_order(DEMO, ORDER, 10) == []

@@ -31,6 +31,7 @@ from rs_order.core.steps import (
     step_class,
     step_names,
 )
+from rs_order.domain.archives import ArchiveId
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,
@@ -40,6 +41,7 @@ from rs_order.domain.ids import (
     SubOrderId,
     Tenant,
 )
+from rs_order.downloads.make_archives import MakeArchiveStep
 from rs_order.mails.plan import RemindStep
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import ConnectionState, MessageKind
@@ -71,6 +73,22 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
     ),
     (ScheduleStep("jane"), {"step": "schedule", "owner": "jane"}),
     (MakeQuoteStep(7, slice=2), {"step": "make-quote", "quoteId": 7, "slice": 2}),
+    (
+        MakeArchiveStep(ArchiveId(7), 200, 3, DataFileId(0), DataFileId(9), (SubOrderId(8),)),
+        {
+            "step": "make-archive",
+            "archiveId": 7,
+            "pages": 200,
+            "noticePages": 3,
+            "after": 9,
+            "afterFailed": 0,
+            "subOrders": [8],
+        },
+    ),
+    (
+        MakeArchiveStep(ArchiveId(7), 200, 3, DataFileId(9)),
+        {"step": "make-archive", "archiveId": 7, "pages": 200, "noticePages": 3, "afterFailed": 9},
+    ),
     (
         AskAgainStep(ORDER, SubOrderId(8), asks=1),
         {"step": "ask-again", "orderId": 7, "subOrderId": 8, "asks": 1},

@@ -283,13 +283,13 @@ create table archive (
     format text not null check (format in ('zip', 'tar')),
     created_at timestamptz not null,              -- the time of its entries
     state text not null default 'OPEN' check (state in ('OPEN', 'SUPERSEDED')),
-    length bigint not null,                       -- bytes
+    length bigint not null,                       -- bytes; 0: steps still make it, and it is SUPERSEDED until then
     directory bigint not null,                    -- where the directory begins
     entries integer not null,
     files integer not null,                       -- those of the entries, and their copies
     bytes bigint not null,                        -- of the files in the entries
     content text not null,                        -- equal for archives with equal entries
-    tag text not null,                            -- equal for archives with equal bytes
+    tag text not null,                            -- equal for archives with equal bytes; before: names its selection
     sent int8multirange not null default '{}',    -- the bytes sent so far
     short_file bigint,                            -- the file that last had too few bytes
     short_reads integer not null default 0,       -- how often it had, one time after the other

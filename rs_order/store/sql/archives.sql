@@ -9,6 +9,59 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
          from orders where id = $1))
 returning id
 
+-- name: begin
+-- An archive that steps make. $1 order, $2 format, $3 now, $4 the name of its selection.
+insert into archive (order_id, format, created_at, state, length, directory, entries, files, bytes, content, tag,
+                     order_files)
+values ($1, $2, $3, 'SUPERSEDED', 0, 0, 0, 0, 0, '', $4,
+        (select pending_files + available_files + downloaded_files + download_error_files + error_files
+                    + processing_error_files
+         from orders where id = $1))
+returning id
+
+-- name: at_work
+-- The archive of a selection that steps make. $1 order, $2 format, $3 the name of the selection.
+select id from archive where order_id = $1 and format = $2 and tag = $3 and length = 0
+
+-- name: lock_at_work
+-- $1 archive.
+select archive.*, notice.pages as notice_pages, notice.bytes as notice_bytes
+from archive
+join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+cross join lateral (
+    select count(*) as pages, coalesce(sum(octet_length(lines)), 0)::bigint as bytes
+    from archive_notice where archive_id = archive.id
+) notice
+where archive.id = $1 and archive.length = 0
+for update of archive
+
+-- name: last_page
+-- $1 archive.
+select * from archive_page where archive_id = $1 order by number desc limit 1
+
+-- name: grow
+-- $1 archive, $2 offset of the directory, $3 entries, $4 files, $5 bytes, $6 content, $7 files that failed before,
+-- $8 CRC-32 of the notice.
+update archive
+set directory = $2, entries = $3, files = $4, bytes = $5, content = $6, missing = $7, notice_crc32 = $8
+where id = $1
+
+-- name: finish
+-- $1 archive, $2 length, $3 tag.
+update archive set state = 'OPEN', length = $2, tag = $3 where id = $1
+
+-- name: abandon
+-- $1 archive.
+delete from archive where id = $1 and length = 0
+
+-- name: has_unplaceable
+-- Whether an available file has no size or no checksum. $1 order, $2 sub-orders, $3 files; if neither is given, all.
+select exists (
+    select from data_file
+    where order_id = $1 and state = 'AVAILABLE' and (size is null or checksum is null)
+          and (coalesce($2::bigint[], $3::bigint[]) is null or sub_order_id = any ($2) or id = any ($3))
+) as found
+
 -- name: add_page
 -- $1 archive, $2 number, $3 offset of its first entry, $4 offset of its first record in the directory, $5 entries,
 -- $6 copies.
