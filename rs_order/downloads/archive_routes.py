@@ -55,6 +55,7 @@ from rs_order.ports import (
 from rs_order.rest.access import Access, may_see_orders_of
 from rs_order.rest.addresses import base_address, expand
 from rs_order.rest.answers import json_answer
+from rs_order.rest.conditional import RESPOND_ASYNC, prefers_async
 from rs_order.rest.errors import HttpError, Problem
 from rs_order.rest.keyed_requests import KeyedAnswers
 from rs_order.rest.middleware import facts_of
@@ -162,8 +163,8 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         documented={
             202: {
                 "model": ArchiveDto,
-                "description": "The archive has more than 100,000 files, and is being made: ask for "
-                "`Location` after the seconds of `Retry-After`",
+                "description": "It is being made, because it has more than 100,000 files, or for "
+                "`Prefer: respond-async`. Ask for `Location` after the seconds of `Retry-After`",
             }
         },
         creates=True,
@@ -174,18 +175,23 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         order_id: OrderIdInPath,
         wanted: ArchiveRequestDto,
     ) -> Response:
-        """Make an archive of the files that are available now. It can be downloaded in parts."""
+        """Make an archive of the files that are available now. It can be downloaded in parts.
+
+        With `Prefer: respond-async` the response doesn't wait until it is made.
+        """
         order = await readable_order(request, access, services, caller, OrderId(order_id))
         if not order.has_available_files:
             text = f"Order {order.id} has no file to download now."
             raise Problem(ProblemCode.NOTHING_AVAILABLE, text)
+        kind, selection = ArchiveFormat(wanted.format), _selection(wanted)
+        at_once = prefers_async(request)
         try:
-            made = await services.make.make(
-                caller.tenant,
-                order.id,
-                ArchiveFormat(wanted.format),
-                _selection(wanted),
-                in_steps=True,
+            made = (
+                await services.make.begin(caller.tenant, order.id, kind, selection)
+                if at_once
+                else await services.make.make(
+                    caller.tenant, order.id, kind, selection, in_steps=True
+                )
             )
         except NothingAvailable as error:
             raise Problem(ProblemCode.NOTHING_AVAILABLE, str(error)) from error
@@ -196,6 +202,8 @@ def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveService
         if archive.state is ArchiveState.MAKING:
             answer = json_answer(request, body.to_wire(), 202)
             answer.headers["Location"] = _address(request, GET_ARCHIVE, archive)
+            if at_once:
+                answer.headers["Preference-Applied"] = RESPOND_ASYNC
             return _not_yet(answer)
         answer = json_answer(request, body.to_wire(), 201)
         answer.headers["Location"] = body.href

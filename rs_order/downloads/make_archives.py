@@ -120,12 +120,28 @@ class MakeArchives:
         plan = ArchivePlan(LAYOUTS[kind](now), names)
         rest = await self._place(tenant, order_id, selection, plan, _Cursor())
         if not plan.pages:
-            raise NothingAvailable(f"Order {order_id} has no such file that can be downloaded now.")
+            raise _nothing(order_id)
         if rest is None:
             return await self._create(tenant, order_id, kind, plan, now)
         if not in_steps or selection.delivered:
             raise CannotBeArchived(f"Order {order_id} has more than {self._most_files} files.")
         return await self._begin(tenant, order_id, kind, selection, plan, rest, now)
+
+    async def begin(
+        self, tenant: Tenant, order_id: OrderId, kind: ArchiveFormat, selection: Selection
+    ) -> ArchiveId:
+        """Let steps make an archive, and return its id before any file is placed.
+
+        Raises:
+            NothingAvailable, CannotBeArchived: as of `make`.
+        """
+        if not await self._archives.available(
+            tenant, order_id, selection, after=_BEFORE_ALL, limit=1
+        ):
+            raise _nothing(order_id)
+        now = self._clock.now()
+        plan = ArchivePlan(LAYOUTS[kind](now), EntryNames(frozenset()))
+        return await self._begin(tenant, order_id, kind, selection, plan, _Cursor(), now)
 
     async def handle(self, tenant: Tenant, step: MakeArchiveStep) -> None:
         """Place the next files, and open the archive after the last ones."""
@@ -138,7 +154,9 @@ class MakeArchives:
         cursor = _Cursor(step.after, step.after_failed)
         try:
             rest = await self._place(tenant, made.order_id, step.selection, plan, cursor)
-        except CannotBeArchived as error:
+            if rest is None and not (made.pages or plan.pages):
+                raise _nothing(made.order_id)
+        except (CannotBeArchived, NothingAvailable) as error:
             await self._abandon(tenant, step, error)
             return
         if rest is None:
@@ -245,15 +263,17 @@ class MakeArchives:
                     names.stored(file)
         return names
 
-    async def _abandon(
-        self, tenant: Tenant, step: MakeArchiveStep, error: CannotBeArchived
-    ) -> None:
-        """Delete an archive that can't be made, because a file without a size or checksum came to be."""
+    async def _abandon(self, tenant: Tenant, step: MakeArchiveStep, error: Exception) -> None:
+        """Delete an archive that can't be made, because of what became of the files meanwhile."""
         log.warning(
             "archive-abandoned", tenant=tenant, archive=f"a{step.archive_id}", cause=str(error)
         )
         async with self._store.unit_of_work(tenant) as uow:
             await uow.archives.abandon(step.archive_id)
+
+
+def _nothing(order_id: OrderId) -> NothingAvailable:
+    return NothingAvailable(f"Order {order_id} has no such file that can be downloaded now.")
 
 
 def _is_next(step: MakeArchiveStep, made: AtWork) -> bool:

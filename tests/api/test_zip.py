@@ -79,7 +79,7 @@ async def test_w21_downloads_hold_no_connection_to_the_database(here: Platform) 
         await eventually(
             lambda: (
                 here.sandbox.calls.counters["rs-storage"] - before
-                >= CONNECTIONS + PlaceLimits.of_archive
+                >= CONNECTIONS + PlaceLimits().of_archive
             ),
             "all single files and some archives asked of storage",
         )

@@ -8,7 +8,7 @@ import pytest
 from rs_order.core.steps import read_step
 from rs_order.domain.archives import ALL_FILES, ArchiveFormat, ArchiveId, ArchiveState, Selection
 from rs_order.domain.ids import OrderId, SubOrderId
-from rs_order.downloads.make_archives import MakeArchives, MakeArchiveStep
+from rs_order.downloads.make_archives import MakeArchives, MakeArchiveStep, NothingAvailable
 from rs_order.store.archives import Archives
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Pool
@@ -123,6 +123,37 @@ async def test_r9_an_archive_that_steps_make_is_like_one_made_at_once(
     assert len(set(names)) == len(names)
     assert len(content["copies"]) == 34
     assert names[-1] == "notice.txt"
+
+
+async def test_h2_an_archive_that_is_begun_before_any_file_is_placed(
+    app: AppHarness, makers: Makers
+) -> None:
+    """It has the same content as one that is made at once, so that is found."""
+    order = await ordered(app, files=1500)
+
+    begun = await makers.by_steps.begin(TENANT, order, ZIP, ALL_FILES)
+    at_first = (await makers.content(begun))["archive"]
+    while await makers.steps():
+        await makers.run_one()
+
+    assert (at_first.state, at_first.files) == (ArchiveState.MAKING, 0)
+    assert (await makers.content(begun))["archive"].state is ArchiveState.OPEN
+    assert await makers.at_once.make(TENANT, order, ZIP) == begun
+
+
+async def test_h2_files_that_are_delivered_before_they_are_placed(
+    app: AppHarness, makers: Makers
+) -> None:
+    """Nothing is left to be placed, so nothing of the archive remains, and another one isn't begun."""
+    order = await ordered(app, files=1)
+    begun = await makers.by_steps.begin(TENANT, order, ZIP, ALL_FILES)
+    await app.downloaded(order, "Same")
+
+    await makers.run_one()
+
+    assert await makers.archives.find(TENANT, begun) is None
+    with pytest.raises(NothingAvailable):
+        await makers.by_steps.begin(TENANT, order, ZIP, ALL_FILES)
 
 
 async def test_r9_of_a_selection(app: AppHarness, makers: Makers) -> None:

@@ -56,6 +56,26 @@ def read(kind: str, content: bytes) -> dict[str, bytes]:
         return {one.name: (archive.extractfile(one) or io.BytesIO()).read() for one in archive}
 
 
+async def test_h2_an_archive_that_nobody_waits_for(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """It is described at once, and has no bytes before it is made."""
+    downloadable.add("a")
+
+    answer = await api.post(PATH, json={}, headers={"Prefer": "respond-async"})
+    archive = answer.json()
+    described = await api.get(answer.headers["Location"])
+    bytes_of = await api.get(archive["href"])
+
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "respond-async")
+    assert answer.headers["Retry-After"]
+    assert (archive["state"], archive["files"]) == ("making", 0)
+    assert {
+        key: described.json()[key] for key in ("id", "state", "href")
+    }.items() <= archive.items()
+    assert (bytes_of.status_code, bytes_of.json()["code"]) == (503, "archive-not-ready")
+
+
 @KINDS
 async def test_an_archive(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, kind: str
