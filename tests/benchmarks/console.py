@@ -4,6 +4,10 @@ One client loads each page again and again over one connection, so that a time i
 All orders are of one user, whose list is the longest that can be. The large order has 200 sub-orders in the
 queue, and its page shows reason, timeline, sub-orders and files. ``--size`` is the number of orders; the
 large order has ten files for each of them.
+
+Then Chromium visits each page for the first time, and says when its largest content was painted. At last
+200 tabs, each with the stream of its page, cost what the service uses more than without them, while nothing
+happens.
 """
 
 from collections import defaultdict
@@ -12,17 +16,22 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
+from playwright.async_api import async_playwright
 
+from rs_order.console.live import MOST_OF_A_USER
 from rs_order.domain.ids import Tenant
 from rs_order.store.pool import tenant_schema
 from tests.benchmarks.children import Child
+from tests.benchmarks.event_streams import open_streams
 from tests.benchmarks.http_load import Load, Requested, http_load
+from tests.benchmarks.idle import cpu_percent
 from tests.benchmarks.report import Figure, Report, Target
 from tests.benchmarks.rest import token_of
 from tests.benchmarks.rounds import interleaved, rounds_of
 from tests.benchmarks.servers import benchmark_servers
 from tests.benchmarks.service import service_process
 from tests.support.large_orders import write_large_order
+from tests.support.tools import CHROMIUM, program
 
 TENANT = Tenant("project1")
 ORDERS = 100_000
@@ -32,6 +41,15 @@ SUB_ORDERS = 200
 WARM_UPS = 20
 MY_ORDERS, ALL_ORDERS, FOUND, ONE_ORDER = "My orders", "Orders", "Orders, by name", "One order"
 LONGEST_P95_MS = {MY_ORDERS: 50.0, ALL_ORDERS: 50.0, FOUND: 50.0, ONE_ORDER: 100.0}
+LONGEST_PAINT_MS = 1000.0
+TABS, QUICK_TABS = 200, 10
+MOST_TABS_PERCENT = 5.0
+"""Of a core, for all tabs."""
+IDLE_SECONDS, QUICK_IDLE_SECONDS = 20.0, 1.0
+_PAINTED = """
+() => new Promise((found) => new PerformanceObserver((list) => found(list.getEntries().at(-1).startTime))
+    .observe({type: "largest-contentful-paint", buffered: true}))
+"""
 _MANY = """
 insert into orders (owner, role, label, correlation_id, status, sub_order_hours, created_at, status_at,
     expires_at, downloaded_files, downloaded_bytes)
@@ -67,12 +85,47 @@ async def measure(quick: bool, orders: int | None = None) -> Report:
             return measured
 
         sides = {name: side(name) for name in pages}
-        rates = await interleaved(rounds_of(quick), sides)
-    return _report(rates, loads, orders)
+        rounds = rounds_of(quick)
+        rates = await interleaved(rounds, sides)
+        paints = {name: await _paints(service.reported, pages[name], rounds) for name in pages}
+        tabs = await _tabs(service, quick=quick)
+    return _report(rates, loads, orders, paints, tabs)
+
+
+async def _paints(url: str, page: Requested, rounds: int) -> tuple[float, ...]:
+    """Return after how many ms the largest content of a page was painted, on first visits."""
+    found: list[float] = []
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=await program(CHROMIUM), args=["--no-sandbox"]
+        )
+        for _ in range(rounds):
+            context = await chromium.new_context(
+                extra_http_headers={"Authorization": f"Bearer {page.token}"}
+            )
+            shown = await context.new_page()
+            await shown.goto(f"{url}{page.path}")
+            found.append(float(await shown.evaluate(_PAINTED)))
+            await context.close()
+        await chromium.close()
+    return tuple(found)
+
+
+async def _tabs(service: Child, *, quick: bool) -> tuple[int, float]:
+    """Return a number of tabs, and what they cost in percent of a core while nothing happens."""
+    tabs, seconds = (QUICK_TABS, QUICK_IDLE_SECONDS) if quick else (TABS, IDLE_SECONDS)
+    without = await cpu_percent(service, seconds)
+    streams = open_streams(service.reported, tabs, path="/console/live", of_a_user=MOST_OF_A_USER)
+    async with streams:
+        return tabs, await cpu_percent(service, seconds) - without
 
 
 def _report(
-    rates: dict[str, tuple[float, ...]], loads: dict[str, list[Load]], orders: int
+    rates: dict[str, tuple[float, ...]],
+    loads: dict[str, list[Load]],
+    orders: int,
+    paints: dict[str, tuple[float, ...]],
+    tabs: tuple[int, float],
 ) -> Report:
     figures: list[Figure] = []
     targets: list[Target] = []
@@ -86,6 +139,15 @@ def _report(
         targets.append(
             Target(f"{name}: p95 in ms", p95.median, LONGEST_P95_MS[name], at_least=False)
         )
+    for name, painted in paints.items():
+        paint = Figure(f"{name}: largest paint of a first visit", "ms", painted)
+        figures.append(paint)
+        targets.append(
+            Target(f"{name}: largest paint in ms", paint.median, LONGEST_PAINT_MS, at_least=False)
+        )
+    number, percent = tabs
+    figures.append(Figure(f"{number} idle tabs", "% of a core", (percent,)))
+    targets.append(Target(f"{number} idle tabs in %", percent, MOST_TABS_PERCENT, at_least=False))
     files = FILES_PER_ORDER * orders
     return Report(figures, targets, notes=[f"{orders:,} orders, and one with {files:,} files"])
 
@@ -103,6 +165,7 @@ async def _running(orders: int) -> AsyncIterator[tuple[Child, dict[str, Requeste
             tenants=[TENANT],
             user_requests_per_second=0,
             console_proxy_token=True,
+            http_max_connections_per_address=4 * TABS,
         ) as service,
     ):
         path = {"search_path": tenant_schema(TENANT)}

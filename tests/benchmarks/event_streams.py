@@ -40,7 +40,7 @@ async def measure(streams: int, seconds: float) -> None:
         ) as service,
     ):
         without = await cpu_percent(service, seconds)
-        async with _open(service.reported, streams):
+        async with open_streams(service.reported, streams):
             with_streams = await cpu_percent(service, seconds)
     print(f"without streams      {without:6.2f} % of a core")
     print(f"{streams:>5} open streams   {with_streams:6.2f} % of a core")
@@ -48,8 +48,17 @@ async def measure(streams: int, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _open(url: str, streams: int) -> AsyncIterator[None]:
-    """Hold streams open until the end of the block. What they send is discarded."""
+async def open_streams(
+    url: str, streams: int, *, path: str = "/events/stream", of_a_user: int = MOST_OF_A_USER
+) -> AsyncIterator[None]:
+    """Hold streams open until the end of the block. What they send is discarded.
+
+    Args:
+        url: of the service.
+        streams: how many.
+        path: of each stream.
+        of_a_user: how many of them one user has.
+    """
     address = urlsplit(url)
     writers: list[asyncio.StreamWriter] = []
     readers: list[asyncio.Task[None]] = []
@@ -57,11 +66,11 @@ async def _open(url: str, streams: int) -> AsyncIterator[None]:
         for number in range(streams):
             reader, writer = await asyncio.open_connection(address.hostname, address.port)
             writers.append(writer)
-            email = f"user{number // MOST_OF_A_USER}@example.org"
+            email = f"user{number // of_a_user}@example.org"
             user = Identity(TENANT, "REGISTERED_USER", email)
             token = bearer(user, DEVELOPMENT_KEY, expires_at=int(time.time()) + TOKEN_SECONDS)
             writer.write(
-                f"GET /events/stream HTTP/1.1\r\nHost: {address.netloc}\r\n"
+                f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
                 f"Authorization: Bearer {token}\r\n\r\n".encode()
             )
             head = await reader.readuntil(b"\r\n\r\n")
