@@ -5,6 +5,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from rs_order.actions.ask_again import AskStorageAgain
 from rs_order.actions.delete import DeleteOrder, RemoveOrder
 from rs_order.actions.pause import PauseOrder, ResumeOrder
 from rs_order.actions.restart import RestartOrder
@@ -21,6 +22,7 @@ from rs_order.rest.keyed_requests import Keyed, KeyedAnswers
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import (
+    ASK_STORAGE_AGAIN,
     DELETE_ORDER,
     PAUSE_ORDER,
     REMOVE_ORDER,
@@ -50,6 +52,7 @@ class OrderActions:
     remove_order: RemoveOrder
     restart_order: RestartOrder
     retry_order: RetryOrder
+    ask_storage_again: AskStorageAgain
 
     async def pause(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.pause_order.handle, actor, order_id))
@@ -81,6 +84,10 @@ class OrderActions:
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.retry_order.handle, actor, order_id))
+
+    async def ask_again(self, actor: Actor, order_id: OrderId) -> int:
+        """Return the number of sub-orders for which storage is asked again."""
+        return await retry_on_conflict(partial(self.ask_storage_again.handle, actor, order_id))
 
 
 _RESPONSES = {
@@ -178,6 +185,14 @@ def _serve_retry(endpoints: Endpoints, actions: OrderActions) -> None:
     ) -> Response:
         """Retry the files in error, and only these. The order is RUNNING at once."""
         await actions.retry(*_act(request, caller, order_id))
+        return Response()
+
+    @endpoints.serve(ASK_STORAGE_AGAIN, responses=_RESPONSES)
+    async def ask_storage_again(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """Ask storage again for the files of a running order, before the next reminder is due."""
+        await actions.ask_again(*_act(request, caller, order_id))
         return Response()
 
 

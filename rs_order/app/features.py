@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rs_order.actions.ask_again import AskStorageAgain
 from rs_order.actions.delete import DeleteOrder, RemoveOrder
 from rs_order.actions.pause import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.actions.regroup import RegroupFiles
@@ -23,6 +24,7 @@ from rs_order.completion.fill_sub_orders import FillSubOrders
 from rs_order.completion.read_page import PageReader
 from rs_order.core.policies import storage_retries
 from rs_order.core.shared_steps import (
+    AskAgainStep,
     CompleteOrderStep,
     DeleteFilesStep,
     EndHoldStep,
@@ -61,7 +63,7 @@ from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decide import GrantRequests
 from rs_order.requests.estimate import Estimator
 from rs_order.requests.retention import PurgeInbox, PurgeInboxStep
-from rs_order.scheduling.restoration import ApplyAvailability, AskAgainStep, AskStorage
+from rs_order.scheduling.restoration import ApplyAvailability, AskStorage
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.stac.order_items import OrderItems
 from rs_order.store.archives import Archives
@@ -262,6 +264,7 @@ def actions(shared: SharedParts) -> OrderActions:
         RemoveOrder(store, rights, clock),
         RestartOrder(store, rights, clock),
         RetryOrder(store, rights, clock),
+        AskStorageAgain(store, rights),
     )
 
 

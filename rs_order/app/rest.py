@@ -20,11 +20,13 @@ from rs_order.console.live import MOST_OF_A_USER, Live
 from rs_order.console.new_order_routes import NewOrders
 from rs_order.console.order_routes import OrderReads
 from rs_order.console.overview_routes import OverviewReads
+from rs_order.console.project_routes import ProjectReads
 from rs_order.console.queue_routes import QueueReads
 from rs_order.console.quote_orders import OrderQuoteOnce
 from rs_order.console.routes import ConsoleServices, console_router
 from rs_order.console.sessions import Sessions
 from rs_order.console.settings_routes import SettingReads
+from rs_order.console.standing_routes import StandingReads
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import ZipMode
@@ -75,13 +77,17 @@ from rs_order.store.downloads import StoredDownloads
 from rs_order.store.estimates import Estimates
 from rs_order.store.file_views import FileViews
 from rs_order.store.holds import HoldViews
+from rs_order.store.instances import Identity, Instances
 from rs_order.store.order_pages import OrderPages
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
+from rs_order.store.projects import Projects
 from rs_order.store.stac import StacViews
+from rs_order.store.standing import StandingStill
 from rs_order.store.subscriptions import SubscriptionViews
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.store.webhooks import WebhookViews
+from rs_order.store.wrong_passwords import WrongPasswords
 from rs_order.subscriptions.manage import ManageSubscriptions
 from rs_order.subscriptions.routes import SubscriptionServices, subscriptions_router
 from rs_order.subscriptions.webhooks import ManageWebhooks
@@ -253,6 +259,7 @@ def rest_services(
     metrics: Metrics,
     readings: Readings,
     webhooks: ManageWebhooks,
+    me: Identity,
 ) -> RestServices:
     """Return the services of a process.
 
@@ -264,6 +271,7 @@ def rest_services(
         metrics: what Prometheus reads.
         readings: the files that are being downloaded; the caller closes them.
         webhooks: manages webhooks.
+        me: this process.
     """
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     downloads = _download_services(application, pool, readings)
@@ -276,7 +284,7 @@ def rest_services(
         audit=Audit(pool),
         baskets=application.baskets,
         calibration=CalibrationServices(Estimates(pool), shared.clock),
-        console=_console_services(application, pool, tokens, health, archives),
+        console=_console_services(application, pool, tokens, health, archives, me=me),
         dead_letters=application.dead_letters,
         downloads=downloads,
         eodag=EodagServices(
@@ -325,13 +333,19 @@ def _console_services(
     tokens: TokenVerifier,
     health: Health,
     archives: ArchiveServices,
+    *,
+    me: Identity,
 ) -> ConsoleServices:
     shared = application.shared
+    orders = OrderReads(OrderPages(pool), shared.waiting)
+    live = Live(shared.events.feed, OpenStreams(MOST_OF_A_USER))
+    silent_after = timedelta(minutes=shared.settings.storage_reask_minutes)
     return ConsoleServices(
         sessions=Sessions(tokens, proxy_token=shared.settings.console_proxy_token),
+        wrong=WrongPasswords(pool, shared.clock),
         authentication=shared.clients.authentication,
         clock=shared.clock,
-        orders=OrderReads(OrderPages(pool), shared.waiting),
+        orders=orders,
         new_orders=NewOrders(
             shared.store,
             application.quotes.make,
@@ -349,11 +363,17 @@ def _console_services(
         settings=SettingReads(
             application.tenants.settings, application.tenants.import_configuration, Audit(pool)
         ),
-        live=Live(shared.events.feed, OpenStreams(MOST_OF_A_USER)),
+        live=live,
+        standing=StandingReads(
+            StandingStill(pool, silent_after=silent_after), orders, application.actions, live
+        ),
+        projects=ProjectReads(Projects(pool), SwitchMaintenance(Maintenance(pool), shared.clock)),
         overview=OverviewReads(
             health=health,
             calls=CALLS.services,
-            instance=shared.settings.instance_name,
+            me=me,
+            instances=Instances(pool),
+            throughput=shared.throughput,
             tenants=shared.tenants,
             maintenance=Maintenance(pool),
             backlog=Backlog(

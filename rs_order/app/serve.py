@@ -22,6 +22,7 @@ from rs_order.app.broker import (
 from rs_order.app.database import Database, open_database
 from rs_order.app.events import EventParts
 from rs_order.app.health import RecentHealth, ServiceHealth
+from rs_order.app.heartbeat import Heartbeat, identity
 from rs_order.app.mails import MailRules
 from rs_order.app.metric_sources import (
     current_values,
@@ -43,6 +44,7 @@ from rs_order.broker.connection import SupervisedConnection
 from rs_order.consumers.local_steps import LocalSteps
 from rs_order.downloads.readings import Readings
 from rs_order.ports import Clock
+from rs_order.regards.http import CALLS
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
 from rs_order.rest.connection_limits import ConnectionLimits
@@ -50,6 +52,7 @@ from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
 from rs_order.store.dead_letters import DeadLetterIndex
+from rs_order.store.instances import Instances
 from rs_order.store.outbox import LeasedRows, Outbox
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import DataSource, Maintenance
@@ -119,6 +122,8 @@ async def serve(
         sources = [health_source(health), queues, *database_sources(shared, monitoring_pool)]
         metrics = _metrics(sources, incoming, database)
         webhooks = WebhookParts.of(shared, database.pool)
+        me = identity(role.value, database.clock)
+        heartbeat = Heartbeat(me, Instances(monitoring_pool), health, CALLS.services)
         services = rest_services(
             application,
             database.pool,
@@ -127,10 +132,17 @@ async def serve(
             metrics=metrics,
             readings=readings,
             webhooks=webhooks.manage,
+            me=me,
         )
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(_run_rest, app, settings, on_ready)
-        watches = [watch.run, measure_event_loop, database.tenants.follow]
+        watches = [
+            watch.run,
+            measure_event_loop,
+            database.tenants.follow,
+            heartbeat.run,
+            shared.throughput.run,
+        ]
         local = partial(local_steps.run, shared.steps) if is_worker else None
         dispatcher = webhooks.dispatcher if is_worker else None
         if dispatcher is not None:
@@ -146,6 +158,7 @@ async def serve(
             dispatch=None if dispatcher is None else dispatcher.run,
             roles=clients.roles,
         )
+        await shared.throughput.write()
 
 
 def _metrics(sources: Sequence[Source], incoming: Incoming, database: Database) -> Metrics:

@@ -34,6 +34,7 @@ from rs_order.store.estimates import Estimates
 from rs_order.store.outbox import Leases
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
+from rs_order.store.throughputs import HourlyThroughput
 from rs_order.store.unit_of_work import Store
 
 log = structlog.get_logger(__name__)
@@ -98,6 +99,7 @@ class SharedParts:
     forecasts: Forecasts
     waiting: WaitingOrders
     events: EventParts
+    throughput: HourlyThroughput
 
     @classmethod
     def of(
@@ -126,11 +128,13 @@ class SharedParts:
         limits = slot_limits(settings)
         links = _links(settings, database, clients)
         events = EventParts.of(settings, database.pool, links, database.clock, committed)
+        throughput = HourlyThroughput(database.pool, database.clock)
         store = Store(
             database.pool,
             committed,
             copied_to_notifier(settings),
             logged=events.numbering.committed,
+            counted=throughput.add,
             leases=leases,
         )
         settlement = Settlement(limits, links)
@@ -160,6 +164,7 @@ class SharedParts:
             forecasts=forecasts,
             waiting=waiting_orders(settings, database.pool, database.clock, forecasts),
             events=events,
+            throughput=throughput,
         )
 
 

@@ -73,7 +73,7 @@ def _serve_simple(pages: Pages, act: Act) -> None:
         try:
             await act.do(actor(visit, order_id), OrderId(order_id))
         except (ActionRejected, NotFound) as error:
-            return _rejected(visit, back, order_id, error)
+            return rejected(visit, back, order_id, error)
         return visit.back(place_of(back), f"did.{act.name}", id=str(order_id))
 
     do.__name__ = f"{act.name}_order"
@@ -130,7 +130,7 @@ def _serve_restart(pages: Pages, reads: OrderPages, actions: OrderActions) -> No
         try:
             created = await actions.restart(actor(visit, order_id), OrderId(order_id), options)
         except (ActionRejected, NotFound, InvalidInput) as error:
-            return _rejected(visit, back, order_id, error)
+            return rejected(visit, back, order_id, error)
         return visit.back(f"orders/{created}", "did.restart", id=str(order_id), new=str(created))
 
 
@@ -139,7 +139,7 @@ def actor(visit: Visit, order_id: int) -> Actor:
     return Actor(visit.caller, is_administrator(visit.caller) or is_system(visit.caller))
 
 
-def _rejected(visit: Visit, back: str, order_id: int, error: Exception) -> Response:
+def rejected(visit: Visit, back: str, order_id: int, error: Exception) -> Response:
     """Return the way back with the reason why nothing was done."""
     return visit.back(
         place_of(back),

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rs_order.console.texts import Texts
 from rs_order.contracts.administration import HealthStatus
+from rs_order.core.instance_states import health_in
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import ComponentHealth
 from rs_order.regards.call_watch import ServiceCalls
 from rs_order.store.backlog import Restores, TenantBacklog
+from rs_order.store.instances import Identity, KnownInstance
 
+SILENT_AFTER: Final = timedelta(seconds=60)
+"""A process says every 20 s how it is."""
 _SHOWN: Final = (
     OrderStatus.PENDING,
     OrderStatus.RUNNING,
@@ -47,6 +51,22 @@ class Service:
     """Of its last good answer; None: there was none."""
     failures: int
     """Within the last hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """A process of the service."""
+
+    name: str
+    role: str
+    version: str
+    started_at: datetime
+    tone: str
+    icon: str
+    text: str
+    detail: str
+    mine: bool
+    """True if it made the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +136,79 @@ def _service(name: str, calls: ServiceCalls, texts: Texts) -> Service:
     return Service(name, tone, icon, calls.last_good, calls.failures)
 
 
+def instances_of(
+    me: Identity,
+    health: Mapping[str, ComponentHealth],
+    known: Sequence[KnownInstance],
+    texts: Texts,
+) -> list[InstanceRow]:
+    """Return this process, and the others by name.
+
+    Args:
+        me: this process.
+        health: its health.
+        known: all processes, as they described themselves.
+        texts: the language of the visitor.
+    """
+    others = [one for one in known if one.of.id != me.id]
+    return [
+        _instance(me, health, timedelta(), texts, mine=True),
+        *(_instance(one.of, health_in(one.state), one.silent_for, texts) for one in others),
+    ]
+
+
+def _instance(
+    of: Identity,
+    health: Mapping[str, ComponentHealth],
+    silent_for: timedelta,
+    texts: Texts,
+    *,
+    mine: bool = False,
+) -> InstanceRow:
+    down = _down(health)
+    if silent_for > SILENT_AFTER:
+        tone, icon, text = (
+            "wait",
+            "clock",
+            texts("instance.silent", time=texts.duration(silent_for)),
+        )
+    elif down:
+        tone, icon, text = "bad", "cross", texts("health.DOWN")
+    else:
+        tone, icon, text = "good", "check", texts("health.UP")
+    return InstanceRow(
+        of.name,
+        texts(f"instance.role.{of.role}"),
+        of.version,
+        of.started_at,
+        tone,
+        icon,
+        text,
+        ", ".join(texts(f"component.{name}") for name in down),
+        mine,
+    )
+
+
+def _down(health: Mapping[str, ComponentHealth]) -> list[str]:
+    return [name for name, one in health.items() if one.status is HealthStatus.DOWN]
+
+
 def verdict_of(
-    health: Mapping[str, ComponentHealth], services: Sequence[Service], letters: int, texts: Texts
+    instances: Sequence[InstanceRow], services: Sequence[Service], letters: int, texts: Texts
 ) -> Verdict:
     """Return the worst that is known, in one sentence."""
-    down = [name for name, one in health.items() if one.status is HealthStatus.DOWN]
+    down = [one for one in instances if one.tone == "bad"]
+    gone = [one.name for one in instances if one.tone == "wait"]
     silent = [one.name for one in services if one.tone == "bad"]
     if down:
-        names = ", ".join(texts(f"component.{name}") for name in down)
-        return Verdict("bad", "cross", texts("overview.down", names=names))
+        worst = down[0]
+        return Verdict(
+            "bad", "cross", texts("overview.down", instance=worst.name, names=worst.detail)
+        )
     if silent:
         return Verdict("bad", "warn", texts("overview.silent", names=", ".join(silent)))
+    if gone:
+        return Verdict("wait", "clock", texts("overview.gone", names=", ".join(gone)))
     if letters:
         text = texts("overview.letters", letters=texts.count("letter", letters))
         return Verdict("wait", "mail", text)

@@ -4,19 +4,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
 from rs_order.console.visits import Pages, Tone, Visit, Visiting
 from rs_order.contracts.platform_names import INSTANCE_ADMIN
 from rs_order.contracts.wire import INT64
 from rs_order.core.errors import InvalidInput, NotFound, UnknownHold
 from rs_order.domain.holds import HeldThing
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.shares import Amount, CapacityQueue, LimitKind, ShareKind
 from rs_order.holds.routes import HoldServices
 from rs_order.ports import Resource
-from rs_order.rest.access import audit_actor, may_reach
+from rs_order.rest.access import audit_actor, is_served, may_reach, require_own_tenant
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.resources import (
     BEGIN_HOLD,
@@ -34,6 +35,7 @@ from rs_order.shares.weights import ManageShares, NewWeight
 MOST_HOLDS: Final = 100
 LONGEST_HOURS: Final = 24 * 366
 _FIELDS: Final = (
+    "project",
     "user",
     "role",
     "weight",
@@ -75,16 +77,25 @@ class Change:
     """Of its address and its texts."""
     preview_of: Resource
     resource: Resource
-    preview: Callable[[Visit, Fields], Awaitable[CapacityQueue]]
-    make: Callable[[Visit, Fields], Awaitable[None]]
+    preview: Callable[[Visit, Tenant, Fields], Awaitable[CapacityQueue]]
+    """Gets the project that the page is about."""
+    make: Callable[[Visit, Tenant, Fields], Awaitable[None]]
 
 
 def serve_queue(pages: Pages, reads: QueueReads) -> None:
     @pages.page("/queue", SHOW_QUEUE)
-    async def show_queue(visit: Visiting) -> Response:
-        return await _page(visit, reads)
+    async def show_queue(
+        visit: Visiting, project: Annotated[str, Query(max_length=255)] = ""
+    ) -> Response:
+        return await _page(visit, reads, await _project(visit, project))
 
-    for change in (_weights(reads.shares), _limits(reads.limits), _holds(reads.holds)):
+    changes = (
+        _weights(reads.shares),
+        _limits(reads.limits, "limit", LimitKind.USER),
+        _limits(reads.limits, "project-limit", LimitKind.TENANT),
+        _holds(reads.holds),
+    )
+    for change in changes:
         _serve_change(pages, reads, change)
 
     @pages.act("/queue/hold/{holdId}/end", END_HOLD)
@@ -94,30 +105,54 @@ def serve_queue(pages: Pages, reads: QueueReads) -> None:
             raise UnknownHold(hold_id)
         by = audit_actor(visit.caller)
         await reads.holds.work.end(found.held.tenant, hold_id, reason=None, by=by)
-        return visit.back("queue", "did.queue.end", held=str(found.held))
+        place = _place(visit, found.held.tenant)
+        return visit.back(place, "did.queue.end", held=str(found.held))
+
+
+async def _project(visit: Visit, wanted: str) -> Tenant:
+    """Return the project that the page is about: that of the visitor, unless they may see others.
+
+    Raises:
+        HttpError: 403 if the visitor may not see it.
+        NotFound: it isn't served here.
+    """
+    access = visit.frame.access
+    own = visit.caller.tenant
+    name = wanted or (own if visit.served else next(iter(access.tenants.names()), own))
+    require_own_tenant(visit.caller, name)
+    if not await is_served(access, name):
+        raise NotFound(visit.texts("projects.absent", project=name))
+    return Tenant(name)
+
+
+def _place(visit: Visit, project: Tenant) -> str:
+    """Return the page of a project, below the console."""
+    if project == visit.caller.tenant:
+        return "queue"
+    return f"queue?{urlencode({'project': project})}"
 
 
 def _serve_change(pages: Pages, reads: QueueReads, change: Change) -> None:
     async def preview(visit: Visiting) -> Response:
         fields = await _fields_of(visit)
+        project = await _project(visit, fields["project"])
         try:
-            queue = await change.preview(visit, fields)
+            queue = await change.preview(visit, project, fields)
         except (InvalidInput, NotFound, ValueError) as error:
-            return visit.back(
-                "queue", "did.queue.rejected", tone=Tone.BAD, text=_said(visit, error)
-            )
-        return await _page(visit, reads, preview=queue, change=change, fields=fields)
+            return _rejected(visit, project, error)
+        return await _page(visit, reads, project, preview=queue, change=change, fields=fields)
 
     async def make(visit: Visiting) -> Response:
+        fields = await _fields_of(visit)
+        project = await _project(visit, fields["project"])
         try:
-            await change.make(visit, await _fields_of(visit))
+            await change.make(visit, project, fields)
         except (InvalidInput, NotFound, ValueError) as error:
-            return visit.back(
-                "queue", "did.queue.rejected", tone=Tone.BAD, text=_said(visit, error)
-            )
-        return visit.back("queue", f"did.queue.{change.name}")
+            return _rejected(visit, project, error)
+        return visit.back(_place(visit, project), f"did.queue.{change.name}")
 
-    preview.__name__, make.__name__ = f"preview_{change.name}", f"make_{change.name}"
+    name = change.name.replace("-", "_")
+    preview.__name__, make.__name__ = f"preview_{name}", f"make_{name}"
     pages.act(f"/queue/{change.name}/preview", change.preview_of)(preview)
     pages.act(f"/queue/{change.name}", change.resource)(make)
 
@@ -128,15 +163,20 @@ async def _fields_of(visit: Visit) -> Fields:
     return {name: value.strip() for name, value in found.items() if isinstance(value, str)}
 
 
+def _rejected(visit: Visit, project: Tenant, error: Exception) -> Response:
+    place, text = _place(visit, project), _said(visit, error)
+    return visit.back(place, "did.queue.rejected", tone=Tone.BAD, text=text)
+
+
 def _said(visit: Visit, error: Exception) -> str:
     """Return why nothing was changed. Only a number that can't be read is a ValueError here."""
     return visit.texts("queue.no-number") if isinstance(error, ValueError) else str(error)
 
 
 def _weights(shares: ManageShares) -> Change:
-    def new(visit: Visit, fields: Fields) -> NewWeight:
+    def new(visit: Visit, project: Tenant, fields: Fields) -> NewWeight:
         found = NewWeight.of(
-            visit.caller.tenant,
+            project,
             user=fields["user"] or None,
             role=fields["role"] or None,
             weight=float(fields["weight"]) if fields["weight"] else None,
@@ -145,46 +185,48 @@ def _weights(shares: ManageShares) -> Change:
             raise HttpError(403, ACCESS_DENIED)
         return found
 
-    async def preview(visit: Visit, fields: Fields) -> CapacityQueue:
-        return await shares.preview(new(visit, fields))
+    async def preview(visit: Visit, project: Tenant, fields: Fields) -> CapacityQueue:
+        return await shares.preview(new(visit, project, fields))
 
-    async def make(visit: Visit, fields: Fields) -> None:
+    async def make(visit: Visit, project: Tenant, fields: Fields) -> None:
         by = audit_actor(visit.caller)
-        await shares.change(new(visit, fields), reason=fields["reason"], by=by)
+        await shares.change(new(visit, project, fields), reason=fields["reason"], by=by)
 
     return Change("share", PREVIEW_SHARE, CHANGE_SHARE, preview, make)
 
 
-def _limits(limits: ManageLimits) -> Change:
-    def new(visit: Visit, fields: Fields) -> NewLimit:
-        numbers = (int(fields[name] or 0) for name in ("sub_orders", "files", "bytes"))
-        return NewLimit.of(visit.caller.tenant, LimitKind.USER, Amount(*numbers))
+def _limits(limits: ManageLimits, name: str, kind: LimitKind) -> Change:
+    def new(visit: Visit, project: Tenant, fields: Fields) -> NewLimit:
+        if kind is LimitKind.TENANT and visit.caller.role != INSTANCE_ADMIN:
+            raise HttpError(403, ACCESS_DENIED)
+        numbers = (int(fields[one] or 0) for one in ("sub_orders", "files", "bytes"))
+        return NewLimit.of(project, kind, Amount(*numbers))
 
-    async def preview(visit: Visit, fields: Fields) -> CapacityQueue:
-        return await limits.preview(new(visit, fields))
+    async def preview(visit: Visit, project: Tenant, fields: Fields) -> CapacityQueue:
+        return await limits.preview(new(visit, project, fields))
 
-    async def make(visit: Visit, fields: Fields) -> None:
+    async def make(visit: Visit, project: Tenant, fields: Fields) -> None:
         by = audit_actor(visit.caller)
-        await limits.change(new(visit, fields), reason=fields["reason"], by=by)
+        await limits.change(new(visit, project, fields), reason=fields["reason"], by=by)
 
-    return Change("limit", PREVIEW_LIMIT, CHANGE_LIMIT, preview, make)
+    return Change(name, PREVIEW_LIMIT, CHANGE_LIMIT, preview, make)
 
 
 def _holds(holds: HoldServices) -> Change:
-    def held(visit: Visit, fields: Fields) -> HeldThing:
+    def held(project: Tenant, fields: Fields) -> HeldThing:
         order = OrderId(int(fields["order"])) if fields["order"] else None
-        return HeldThing(visit.caller.tenant, fields["user"] or None, order)
+        return HeldThing(project, fields["user"] or None, order)
 
     def terms(visit: Visit, fields: Fields) -> dict[str, Any]:
         hours = min(float(fields["hours"] or 0), LONGEST_HOURS)
         return {"reason": fields["reason"], "until": visit.now + timedelta(hours=hours)}
 
-    async def preview(visit: Visit, fields: Fields) -> CapacityQueue:
-        return await holds.work.preview(held(visit, fields), **terms(visit, fields))
+    async def preview(visit: Visit, project: Tenant, fields: Fields) -> CapacityQueue:
+        return await holds.work.preview(held(project, fields), **terms(visit, fields))
 
-    async def make(visit: Visit, fields: Fields) -> None:
+    async def make(visit: Visit, project: Tenant, fields: Fields) -> None:
         by = audit_actor(visit.caller)
-        await holds.work.begin(held(visit, fields), **terms(visit, fields), by=by)
+        await holds.work.begin(held(project, fields), **terms(visit, fields), by=by)
 
     return Change("hold", PREVIEW_HOLD, BEGIN_HOLD, preview, make)
 
@@ -192,14 +234,15 @@ def _holds(holds: HoldServices) -> Change:
 async def _page(
     visit: Visit,
     reads: QueueReads,
+    project: Tenant,
     *,
     preview: CapacityQueue | None = None,
     change: Change | None = None,
     fields: Fields | None = None,
 ) -> Response:
     """Return the page. With a preview it also shows who would start next, and offers to make the change."""
-    tenant, queue = visit.caller.tenant, await reads.shares.queue()
-    limits = await reads.limits.show(tenant)
+    queue, limits = await reads.shares.queue(), await reads.limits.show(project)
+    everybody = visit.caller.role == INSTANCE_ADMIN
     return visit.page(
         "queue.html",
         current="queue",
@@ -208,7 +251,9 @@ async def _page(
         preview=waiters_of(visit, preview) if preview is not None else None,
         change=change,
         fields=fields or dict.fromkeys(_FIELDS, ""),
-        shares=await reads.shares.list(tenant),
+        project=project,
+        projects=visit.frame.access.tenants.names() if everybody else [],
+        shares=await reads.shares.list(project),
         limits=[
             (visit.texts(f"queue.of.{name}"), amount_text(visit, amount))
             for name, amount in (
@@ -219,10 +264,11 @@ async def _page(
             )
             if amount is not None
         ],
-        user_limit=limits.of_user,
-        holds=await reads.holds.views.list(
-            None if visit.caller.role == INSTANCE_ADMIN else tenant, limit=MOST_HOLDS
-        ),
+        limit_forms=[
+            ("limit", limits.of_user),
+            *([("project-limit", limits.of_tenant)] if everybody else []),
+        ],
+        holds=await reads.holds.views.list(None if everybody else project, limit=MOST_HOLDS),
         may_share=visit.may(CHANGE_SHARE),
         may_limit=visit.may(CHANGE_LIMIT),
         may_hold=visit.may(BEGIN_HOLD),

@@ -16,10 +16,12 @@ from rs_order.console.new_order_routes import NewOrders, serve_new_orders
 from rs_order.console.order_acts import serve_order_acts
 from rs_order.console.order_routes import OrderReads, serve_orders
 from rs_order.console.overview_routes import OverviewReads, serve_overview
+from rs_order.console.project_routes import ProjectReads, serve_projects
 from rs_order.console.queue_routes import QueueReads, serve_queue
-from rs_order.console.sessions import Sessions, WrongPasswords
+from rs_order.console.sessions import Sessions
 from rs_order.console.settings_routes import SettingReads, serve_settings
 from rs_order.console.sign_in import SignInServices, sign_in_router
+from rs_order.console.standing_routes import StandingReads, serve_standing
 from rs_order.console.templates import Templates
 from rs_order.console.visits import NAVIGATION, Frame, Pages, Visiting, redirect
 from rs_order.contracts.platform_names import PUBLIC
@@ -27,6 +29,7 @@ from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.ports import Authentication, Clock, Resource
 from rs_order.rest.access import Access
 from rs_order.store.order_views import OrderViews
+from rs_order.store.wrong_passwords import WrongPasswords
 
 ENTER: Final = Resource("GET", "/console/", PUBLIC, "Console", "Enter the console", of_tenant=False)
 
@@ -36,6 +39,7 @@ class ConsoleServices:
     """The services of all pages."""
 
     sessions: Sessions
+    wrong: WrongPasswords
     authentication: Authentication | None
     clock: Clock
     orders: OrderReads
@@ -48,6 +52,8 @@ class ConsoleServices:
     overview: OverviewReads
     queue: QueueReads
     settings: SettingReads
+    standing: StandingReads
+    projects: ProjectReads
 
 
 def console_router(access: Access, services: ConsoleServices) -> APIRouter:
@@ -68,10 +74,12 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     serve_overview(pages, services.overview)
     serve_queue(pages, services.queue)
     serve_settings(pages, services.settings)
+    serve_standing(pages, services.standing)
+    serve_projects(pages, services.projects)
     router = APIRouter(include_in_schema=False)
     serve_assets(router, assets)
     router.include_router(
-        sign_in_router(SignInServices(frame, services.authentication, WrongPasswords()))
+        sign_in_router(SignInServices(frame, services.authentication, services.wrong))
     )
     router.include_router(pages.router)
     return router

@@ -1,15 +1,11 @@
-"""Sessions: the token in a cookie, the proof that a form is ours, and the limit of wrong passwords."""
+"""Sessions: the token in a cookie, and the proof that a form is ours."""
 
 import hmac
 import secrets
-import time
-from collections import deque
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
-from cachetools import LRUCache
 from fastapi import Request, Response
 
 from rs_order.rest.addresses import base_address
@@ -18,10 +14,6 @@ from rs_order.rest.tokens import TokenVerifier
 SESSION_COOKIE: Final = "rs-order-session"
 FORM_COOKIE: Final = "rs-order-form"
 FORM_FIELD: Final = "csrf"
-WRONG_PASSWORDS: Final = 5
-WINDOW_SECONDS: Final = 60.0
-NAMES: Final = 10_000
-"""Names whose wrong passwords are remembered. The least recent ones are forgotten."""
 _BEARER: Final = "Bearer "
 
 
@@ -94,28 +86,3 @@ def _set_cookie(
         httponly=True,
         samesite="strict",
     )
-
-
-class WrongPasswords:
-    """Counts wrong passwords by project and name. Each process counts for itself."""
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._wrong: LRUCache[tuple[str, str], deque[float]] = LRUCache(NAMES)
-
-    def wait(self, project: str, name: str) -> float:
-        """Return the seconds until the next try is allowed; 0 if it is now."""
-        times = self._wrong.get((project, name.lower()))
-        if times is None or len(times) < WRONG_PASSWORDS:
-            return 0.0
-        return max(0.0, times[0] + WINDOW_SECONDS - self._now())
-
-    def count(self, project: str, name: str) -> None:
-        key = (project, name.lower())
-        times = self._wrong.get(key) or deque(maxlen=WRONG_PASSWORDS)
-        times.append(self._now())
-        self._wrong[key] = times
-
-    def forget(self, project: str, name: str) -> None:
-        """Forget them after a correct password."""
-        self._wrong.pop((project, name.lower()), None)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from rs_order.console.failures import Failure, ForeignForm, failure_of
 from rs_order.console.sessions import (
     SESSION_COOKIE,
-    WrongPasswords,
     console_root,
     form_proof,
     form_secret,
@@ -27,6 +26,8 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Authentication, RemoteUnavailable, Resource
 from rs_order.rest.errors import HttpError
 from rs_order.rest.tokens import InvalidToken
+from rs_order.store.errors import StoreUnavailable
+from rs_order.store.wrong_passwords import WrongPasswords
 
 _NOBODY: Final = "sign-in"
 """Whose form the sign-in page has."""
@@ -93,7 +94,7 @@ def sign_in_router(services: SignInServices) -> APIRouter:
     async def sign_in(request: Request, form: Annotated[SignInForm, Form()]) -> Response:
         try:
             return await _signed_in(services, request, form)
-        except (HttpError, RemoteUnavailable) as error:
+        except (HttpError, RemoteUnavailable, StoreUnavailable) as error:
             answer = failure_page(frame, request, failure_of(error) or Failure.of_defect())
             answer.headers.update(SECURITY)
             return answer
@@ -116,6 +117,7 @@ async def _signed_in(services: SignInServices, request: Request, form: SignInFor
         HttpError: too many were sent from this address, or the form isn't ours.
         RemoteUnavailable: the platform gives no answer.
         BadResponse: its answer has no token.
+        StoreUnavailable: wrong passwords can't be counted.
     """
     services.frame.access.limits.check(request, _VISITOR, _SIGN_IN, peer=False)
     if not is_own_form(request, form.csrf, _NOBODY):
@@ -123,17 +125,17 @@ async def _signed_in(services: SignInServices, request: Request, form: SignInFor
     if services.authentication is None:
         return _page(services, request, _Attempt.of(form, None), 503)
     project, name = form.project.strip(), form.name.strip()
-    wait = services.wrong.wait(project, name)
+    wait = await services.wrong.wait(project, name)
     if wait:
         return _page(services, request, _Attempt.of(form, "too-many", wait), 429)
     token = await services.authentication.sign_in(Tenant(project), name, form.password)
     if token is None:
-        services.wrong.count(project, name)
+        await services.wrong.count(project, name)
         return _page(services, request, _Attempt.of(form, "wrong"), 401)
     if services.frame.access.tokens.seconds_left(token) <= 0:
         # A token that this service doesn't accept: the keys of the platform and of the service differ.
         return _page(services, request, _Attempt.of(form, "unusable"), 502)
-    services.wrong.forget(project, name)
+    await services.wrong.forget(project, name)
     answer = redirect(_target(request, form.next))
     services.frame.sessions.begin(request, answer, token)
     return answer

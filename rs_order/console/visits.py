@@ -43,6 +43,7 @@ from rs_order.rest.access import (
 )
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.resources import (
+    GET_MAINTENANCE,
     LIST_DEAD_LETTERS,
     LIST_ORDERS,
     LIST_SETTINGS,
@@ -84,8 +85,10 @@ NAVIGATION: Final = (
     Destination("new-order", MAKE_QUOTE),
     Destination("orders", SEARCH_ORDERS),
     Destination("queue", SHOW_QUEUE),
+    Destination("standing", SEARCH_ORDERS),
     Destination("dead-letters", LIST_DEAD_LETTERS),
     Destination("settings", LIST_SETTINGS),
+    Destination("projects", GET_MAINTENANCE),
     Destination("audit", READ_AUDIT),
 )
 
@@ -151,6 +154,14 @@ class Visit:
         """True if the visitor may use an endpoint of REST, and so what the console makes of it."""
         usable = self.served or not resource.of_tenant
         return usable and may_use(self.frame.access.roles, self.caller, resource)
+
+    def require(self, resource: Resource) -> None:
+        """Check that the visitor may use a further endpoint, beside that of the page.
+
+        Raises:
+            HttpError: 403 if they may not.
+        """
+        require_allowed_role(self.frame.access, self.caller, resource)
 
     def page(self, template: str, /, status: int = 200, **model: Any) -> Response:
         said = _said_before(self.request)

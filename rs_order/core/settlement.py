@@ -23,6 +23,7 @@ from rs_order.domain.order import Order, expiration
 from rs_order.domain.shares import Room
 from rs_order.domain.states import FileMove, FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
+from rs_order.domain.throughput import throughput_of
 from rs_order.store.unit_of_work import UnitOfWork
 
 MOST_WOKEN: Final = 100
@@ -120,6 +121,7 @@ class Settlement:
         """Apply changes of files of locked orders, save the orders and sub-orders, and notify peers."""
         if not moves:
             return
+        uow.throughput += throughput_of(moves, cause.reason)
         sub_orders = await uow.sub_orders.load(sorted({move.sub_order_id for move in moves}))
         changes = [_Change(sub_order) for sub_order in sub_orders]
         apply_moves(sub_orders, moves)

@@ -35,6 +35,16 @@ class ScheduleStep(Step, name="schedule"):
 
 
 @dataclass(frozen=True)
+class AskAgainStep(Step, name="ask-again"):
+    """Remind storage of the files of a sub-order that it has not settled."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+    asks: int
+    """The number of requests so far; the step is outdated when there are more."""
+
+
+@dataclass(frozen=True)
 class StartProcessingStep(Step, name="start-processing", queue=StepQueue.REMOTE):
     """Ask rs-processing to work on the inputs of a sub-order."""
 

@@ -17,6 +17,7 @@ import structlog
 from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.policies import SlotLimits
 from rs_order.core.shared_steps import (
+    AskAgainStep,
     CompleteOrderStep,
     EndHoldStep,
     ExpireOrderStep,
@@ -32,7 +33,6 @@ from rs_order.domain.states import SubOrderState
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import Clock
 from rs_order.processing.results import GiveUpResultsStep
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.reconciliation import OverdueSubOrder
 from rs_order.store.repeated_steps import StalledWork
 from rs_order.store.unit_of_work import Store, UnitOfWork

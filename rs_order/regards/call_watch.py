@@ -5,9 +5,10 @@ Hosts that users or files name are remembered, too, but say nothing of the platf
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 HOUR_SECONDS: Final = 3600.0
@@ -28,12 +29,35 @@ class ServiceCalls:
     """How the calls of a service went."""
 
     last_good: datetime | None
+    last_failure: datetime | None
     failures: int
     """Within the last hour."""
-    well: bool
-    """True if the last call was answered well."""
     of_others: bool = False
     """True if they went to hosts that don't belong to the platform."""
+
+    @property
+    def well(self) -> bool:
+        """True if the last call was answered well."""
+        good, failed = self.last_good, self.last_failure
+        return good is not None and (failed is None or good >= failed)
+
+
+def merged(of_processes: Iterable[Mapping[str, ServiceCalls]]) -> dict[str, ServiceCalls]:
+    """Return the calls of several processes, by service."""
+    found: dict[str, ServiceCalls] = {}
+    for name, calls in chain.from_iterable(one.items() for one in of_processes):
+        known = found.get(name)
+        found[name] = calls if known is None else _both(known, calls)
+    return found
+
+
+def _both(one: ServiceCalls, other: ServiceCalls) -> ServiceCalls:
+    return ServiceCalls(
+        max(filter(None, (one.last_good, other.last_good)), default=None),
+        max(filter(None, (one.last_failure, other.last_failure)), default=None),
+        one.failures + other.failures,
+        one.of_others,
+    )
 
 
 class CallWatch:
@@ -62,8 +86,12 @@ class CallWatch:
         while failed and failed[0] <= self._now() - HOUR_SECONDS:
             failed.popleft()
         return ServiceCalls(
-            datetime.fromtimestamp(good, UTC) if good is not None else None,
+            _instant(good),
+            _instant(self._last_failure.get(service)),
             len(failed),
-            good is not None and good >= self._last_failure.get(service, 0.0),
-            of_others=service in OF_OTHERS,
+            service in OF_OTHERS,
         )
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -347,6 +347,14 @@ REPLAY_DEAD_LETTER: Final = _dead_letters(
     "POST", "/{letterId}/replay", "Replay a dead letter, with a corrected body if there is one"
 )
 
+ASK_STORAGE_AGAIN: Final = Resource(
+    "PUT",
+    "/orders/{orderId}/ask-again",
+    PROJECT_ADMIN,
+    _ORDERS,
+    "Ask storage again for the files of a running order",
+)
+
 _HOLDS: Final = "HoldController"
 LIST_HOLDS: Final = Resource(
     "GET", "/holds", PROJECT_ADMIN, _HOLDS, "List what is held", of_tenant=False

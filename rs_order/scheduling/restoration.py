@@ -18,8 +18,7 @@ from rs_order.core.forecasts import Forecast, Forecasts
 from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Cause, Settlement
-from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
-from rs_order.core.steps import Step
+from rs_order.core.shared_steps import AskAgainStep, StartProcessingStep, StopSubOrdersStep
 from rs_order.domain.estimates import Sample
 from rs_order.domain.group_ids import asking_sub_order, group_id
 from rs_order.domain.identity import SERVICE
@@ -74,16 +73,6 @@ def restore_requests(
         for hours, wanted in checksums.items()
         for start in range(0, len(wanted), most)
     ]
-
-
-@dataclass(frozen=True)
-class AskAgainStep(Step, name="ask-again"):
-    """Remind storage of the files of a sub-order that it has not settled."""
-
-    order_id: OrderId
-    sub_order_id: SubOrderId
-    asks: int
-    """The number of requests so far; the step is outdated when there are more."""
 
 
 class AskStorage:

@@ -36,6 +36,7 @@ class AuditAction(StrEnum):
     ORDER_PAUSED = "order.paused"
     ORDER_RESUMED = "order.resumed"
     ORDER_RETRIED = "order.retried"
+    ORDER_ASKED_AGAIN = "order.asked-again"
     ORDER_RESTARTED = "order.restarted"
     ORDER_DELETED = "order.deleted"
     ORDER_REMOVED = "order.removed"

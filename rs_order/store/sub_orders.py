@@ -30,6 +30,13 @@ class ReadySubOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedSubOrder:
+    id: SubOrderId
+    asks: int
+    """How often storage was asked for its files."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerQueue:
     """The next sub-orders of an owner, by rank, and the slots that the owner takes."""
 
@@ -122,6 +129,11 @@ class SubOrders:
     async def purge_samples(self, limit: int) -> int:
         """Delete up to ``limit`` of the oldest samples that are no longer needed. Return their number."""
         return await purge_samples(self._connection, limit)
+
+    async def at_storage(self, order_id: OrderId, limit: int) -> list[AskedSubOrder]:
+        """Return sub-orders of an order that storage was asked for, those first that wait longest."""
+        rows = await self._connection.fetch(SQL["at_storage"], order_id, limit)
+        return [AskedSubOrder(SubOrderId(row["id"]), row["asks"]) for row in rows]
 
     async def stop(
         self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime

@@ -10,8 +10,9 @@ from rs_order.store.pool import Pool, Row, single_statement, tenant_schema
 
 _TABLE: Final = re.compile(
     r"\b(from|join) (archive|basket|completion|data_file|dataset_selection|dataset_task|dated_selection"
-    r"|delivery|event|event_log|fan_out|history|listed_product|order_request|orders|process_batch|product_list"
-    r"|quote|restore_sample|retry|setting|stac_order|sub_order|subscription|webhook)\b"
+    r"|delivery|event|event_log|fan_out|history|hourly_throughput|listed_product|order_request|orders"
+    r"|process_batch|product_list|quote|repeated_step|restore_sample|retry|setting|stac_order|sub_order"
+    r"|subscription|webhook)\b"
 )
 _FUNCTION: Final = re.compile(r"\borders\.(files_known|has_process)\b")
 _WRITE: Final = re.compile(r"\b(insert|update|delete|merge|nextval|lock|set_config)\b")

@@ -13,6 +13,7 @@ from rs_order.domain.quotes import QuoteId
 from rs_order.domain.retry import Backoff
 from rs_order.domain.selection import Basket
 from rs_order.domain.settings import TenantSettings
+from rs_order.domain.throughput import NONE, Throughput
 from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
 from rs_order.store.archives_at_work import ArchivesAtWork
@@ -112,6 +113,8 @@ class UnitOfWork:
         self.repeated_steps = RepeatedSteps(connection)
         self.reconciliation = Reconciliation(connection, tenant)
         self.stored_settings = StoredSettings(connection, tenant)
+        self.throughput = NONE
+        """What it does, for the figures of the hour."""
 
     async def audit(self, entry: audit.AuditEntry) -> None:
         """Add an entry to the audit."""
@@ -146,6 +149,7 @@ class Store:
         copied: Mapping[MessageKind, str] | None = None,
         *,
         logged: Callable[[Tenant], None] = lambda _: None,
+        counted: Callable[[Tenant, Throughput], None] = lambda *_: None,
         leases: Leases | None = None,
         longest_idle_ms: int = LONGEST_IDLE_MS,
     ) -> None:
@@ -156,6 +160,7 @@ class Store:
             committed: called after each commit that wrote to the outbox, with what it wrote.
             copied: messages of which rs-notifier gets a copy, with the name of their Java class.
             logged: called after each commit that wrote events, with the tenant.
+            counted: called after each commit that restored or delivered files, with the tenant.
             leases: does steps that this process writes; None: all steps take the way through the broker.
             longest_idle_ms: the longest time between two statements of a unit of work.
         """
@@ -163,6 +168,7 @@ class Store:
         self._committed = committed
         self._copied = copied or {}
         self._logged = logged
+        self._counted = counted
         self._leases = leases
         self._longest_idle_ms = longest_idle_ms
 
@@ -193,6 +199,8 @@ class Store:
             self._committed(written)
         if unit.events.written:
             self._logged(tenant)
+        if unit.throughput != NONE:
+            self._counted(tenant, unit.throughput)
         if self._leases is not None and unit.messages.leased:
             self._leases.begin(unit.messages.leased)
         for response in unit.messages.responded:

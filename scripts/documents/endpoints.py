@@ -35,6 +35,7 @@ ADDED: Mapping[str, str] = {
     "DELETE /dead-letters/runs/{runId}": _DEAD_LETTERS,
     "GET /dead-letters/{letterId}": _DEAD_LETTERS,
     "POST /dead-letters/{letterId}/replay": _DEAD_LETTERS,
+    "PUT /orders/{orderId}/ask-again": "console.md 4, *Standing still*",
     "GET /holds": _HOLDS,
     "POST /holds": _HOLDS,
     "DELETE /holds/{holdId}": _HOLDS,

@@ -135,6 +135,7 @@ ROWS = {
     "DELETE /dead-letters/runs/{runId}": Row(EXPLOIT, of_tenant=False),
     "GET /dead-letters/{letterId}": Row(EXPLOIT, of_tenant=False),
     "POST /dead-letters/{letterId}/replay": Row(EXPLOIT, json={}, of_tenant=False),
+    "PUT /orders/{orderId}/ask-again": Row(PROJECT_ADMIN, Whose.ADMINISTER, "done"),
     "GET /holds": Row(PROJECT_ADMIN, of_tenant=False),
     "POST /holds": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),

@@ -1,5 +1,7 @@
 """The overview: one look says whether it is well."""
 
+import re
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -37,6 +39,10 @@ async def test_one_look_says_what_is_not_well(
         assert (
             await visitor.page.locator("h2 + table tbody tr").last.locator("th").inner_text()
             == "project1"
+        )
+        await expect(main).to_contain_text("made this page")
+        await expect(main.get_by_role("img").first).to_have_attribute(
+            "aria-label", re.compile("Files restored per hour")
         )
         assert await visitor.violations() == []
         assert await visitor.overflow() == 0
@@ -90,7 +96,16 @@ async def test_the_pages_of_operators_fit_a_phone_in_french(
     async with Visitor.at(browser, here.url, PHONE, locale="fr-FR", color_scheme="dark") as visitor:
         await visitor.sign_in(ADMIN, to="overview")
         found = {}
-        for path in ("overview", "orders", "queue", "dead-letters", "settings", "audit"):
+        for path in (
+            "overview",
+            "orders",
+            "queue",
+            "standing",
+            "dead-letters",
+            "settings",
+            "projects",
+            "audit",
+        ):
             await visitor.go(path)
             found[path] = (await visitor.overflow(), await visitor.violations())
 

@@ -75,6 +75,33 @@ async def test_limits_are_set_and_taken_back(here: Platform, visitor: Visitor) -
         await expect(row).to_contain_text(shown)
 
 
+async def test_an_administrator_of_the_instance_limits_a_whole_project(here: Platform) -> None:
+    """They choose the project. One of a project is offered no such form, and sending it anyway is refused."""
+    limits = {"sub_orders": "7", "reason": "a campaign"}
+    async with session(here, "root@example.org", "INSTANCE_ADMIN", "instance") as client:
+        page = (await client.get("/console/queue?project=project2")).text
+        sent = {"csrf": proof_in(page), "project": "project2", **limits}
+        headers = {"Origin": here.url}
+        preview = await client.post(
+            "/console/queue/project-limit/preview", data=sent, headers=headers
+        )
+        made = await client.post("/console/queue/project-limit", data=sent, headers=headers)
+        said = (await client.get(made.headers["Location"])).text
+        stored = await here.rows("select tenant, kind, sub_orders from rs_order.storage_limit")
+        none = {**sent, "sub_orders": "0"}
+        await client.post("/console/queue/project-limit", data=none, headers=headers)
+    async with session(here, ADMIN, "PROJECT_ADMIN") as client:
+        own = (await client.get("/console/queue")).text
+        sent = {"csrf": proof_in(own), **limits}
+        refused = await client.post("/console/queue/project-limit", data=sent, headers=headers)
+
+    assert "Who would start next with these limits of the project" in preview.text
+    assert "The limits of the project are set." in said
+    assert [tuple(row) for row in stored] == [("project2", "tenant", 7)]
+    assert "/queue/project-limit" not in own
+    assert refused.status_code == 403
+
+
 async def test_what_breaks_a_rule_is_said(here: Platform) -> None:
     async with session(here, ADMIN, "PROJECT_ADMIN") as client:
         proof = proof_in((await client.get("/console/queue")).text)

@@ -7,10 +7,9 @@ from enum import Enum
 
 import orjson
 
-from rs_order.core.shared_steps import ScheduleStep
+from rs_order.core.shared_steps import AskAgainStep, ScheduleStep
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import retry_on_conflict
 from tests.integration.app_harness import TENANT, AppHarness

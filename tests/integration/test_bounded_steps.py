@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rs_order.core.shared_steps import (
+    AskAgainStep,
     DeleteFilesStep,
     ExpireOrderStep,
     ScheduleStep,
@@ -16,7 +17,6 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.processing.results import GiveUpResultsStep
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool, open_pool, statements
 from rs_order.store.rows import process_record
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness

@@ -12,12 +12,16 @@ import pytest
 from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.app import features
 from rs_order.app.mails import mails
-from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
+from rs_order.core.shared_steps import (
+    AskAgainStep,
+    CompleteOrderStep,
+    ExpireOrderStep,
+    ScheduleStep,
+)
 from rs_order.core.steps import StepRegistry, read_step
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import FetchResult, FileOutcome, RemoteError, RemoteRejection, RemoteUnavailable
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store, UnitOfWork, retry_on_conflict
 from tests.integration.app_harness import JANE, TENANT, AppHarness, one_file

@@ -3,9 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from rs_order.core.shared_steps import ExpireOrderStep
+from rs_order.core.shared_steps import AskAgainStep, ExpireOrderStep
 from rs_order.requests.retention import PurgeInboxStep
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import AppHarness
 from tests.integration.conftest import TENANT

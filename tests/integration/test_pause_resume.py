@@ -5,11 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
+from rs_order.core.shared_steps import AskAgainStep, CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.ports import RemoteUnavailable
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
 from tests.support.clock import NOW

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from rs_order.core.shared_steps import (
+    AskAgainStep,
     CompleteOrderStep,
     DeleteFilesStep,
     ExpireOrderStep,
@@ -26,7 +27,6 @@ from rs_order.reconcile import recount
 from rs_order.reconcile.rebuild_steps import HANDLING, RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import RecountStep
 from rs_order.requests.retention import PurgeInboxStep
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file

@@ -7,10 +7,9 @@ import pytest
 
 from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.errors import ActionRejected
-from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
+from rs_order.core.shared_steps import AskAgainStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import JANE, AppHarness, one_file
 from tests.support.clock import NOW

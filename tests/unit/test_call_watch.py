@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from rs_order.regards.call_watch import CallWatch
+from rs_order.regards.call_watch import CallWatch, ServiceCalls, merged
 from tests.support.clock import ManualClock
 
 
@@ -30,3 +30,19 @@ def test_a_service_that_never_answered_is_known() -> None:
 
     assert watch.services()["rs-dam"].last_good is None
     assert not watch.services()["rs-dam"].well
+
+
+def test_the_calls_of_processes_are_merged() -> None:
+    """The last answer of any process decides whether a service is well; failures add up."""
+    early, late = (datetime.fromtimestamp(seconds, UTC) for seconds in (100, 200))
+    found = merged(
+        [
+            {"rs-dam": ServiceCalls(late, None, 0), "rs-admin": ServiceCalls(early, None, 0)},
+            {"rs-dam": ServiceCalls(None, early, 2)},
+            {"rs-dam": ServiceCalls(early, early, 1)},
+        ]
+    )
+
+    assert found["rs-dam"] == ServiceCalls(late, early, 3)
+    assert found["rs-dam"].well
+    assert found["rs-admin"].last_good == early

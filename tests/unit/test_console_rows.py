@@ -3,20 +3,24 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from rs_order.console.audit_routes import LONGEST_VALUE, value_text
 from rs_order.console.order_rows import Acts, acts_on, expiry_of, order_row, progress_of
-from rs_order.console.overview import services_of, verdict_of
+from rs_order.console.overview import instances_of, services_of, verdict_of
 from rs_order.console.paging import neighbours
+from rs_order.console.plots import HEIGHT, plot_of
 from rs_order.console.texts import Texts
 from rs_order.contracts.administration import HealthStatus
+from rs_order.core.instance_states import described
 from rs_order.core.reason_texts import Language
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileCounters, FileState, OrderStatus
 from rs_order.ports import ComponentHealth
 from rs_order.regards.call_watch import CallWatch, ServiceCalls
+from rs_order.store.instances import Identity, KnownInstance
 from rs_order.store.order_pages import ShownOrder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -159,14 +163,50 @@ def test_pages_beside_the_present_one_keep_the_filters() -> None:
     assert neighbours("/c/orders", {}, 2, 2, "").next is None
 
 
+ME = Identity(UUID(int=1), "a:1", "all", "1.0", NOW)
+OTHER = Identity(UUID(int=2), "b:2", "worker", "1.0", NOW)
+
+
+def known(
+    health: dict[str, ComponentHealth], silent_for: timedelta = timedelta()
+) -> list[KnownInstance]:
+    """Return what the other process said of itself."""
+    return [KnownInstance(OTHER, NOW, silent_for, described(health, {}))]
+
+
 def test_the_worst_is_said_first() -> None:
     down = {"db": ComponentHealth(HealthStatus.DOWN, {"error": "gone"})}
-    silent = services_of({"rs-storage": ServiceCalls(None, 3, well=False)}, TEXTS)
+    silent = services_of({"rs-storage": ServiceCalls(None, NOW, 3)}, TEXTS)
+    here_down = instances_of(ME, down, known(UP), TEXTS)
+    there_down = instances_of(ME, UP, known(down), TEXTS)
+    gone = instances_of(ME, UP, known(UP, timedelta(minutes=3)), TEXTS)
+    well = instances_of(ME, UP, known(UP), TEXTS)
 
-    assert verdict_of(down, silent, 5, TEXTS).text == "Down on this instance: Database."
-    assert "rs-storage" in verdict_of(UP, silent, 5, TEXTS).text
-    assert verdict_of(UP, [], 5, TEXTS).text == "5 dead letters wait for an operator."
-    assert verdict_of(UP, [], 0, TEXTS).tone == "good"
+    assert verdict_of(here_down, silent, 5, TEXTS).text == "Down on a:1: Database."
+    assert verdict_of(there_down, silent, 5, TEXTS).text == "Down on b:2: Database."
+    assert "rs-storage" in verdict_of(gone, silent, 5, TEXTS).text
+    assert verdict_of(gone, [], 5, TEXTS).text == "Silent, and perhaps gone: b:2."
+    assert verdict_of(well, [], 5, TEXTS).text == "5 dead letters wait for an operator."
+    assert verdict_of(well, [], 0, TEXTS).tone == "good"
+
+
+def test_bars_stand_at_their_hours_and_the_highest_reaches_the_top() -> None:
+    values = {
+        NOW: 10,
+        NOW - timedelta(hours=47): 5,
+        NOW - timedelta(hours=48): 99,
+        NOW - timedelta(hours=1): 0,
+    }
+    plot = plot_of("restored", values, NOW, TEXTS, TEXTS.number)
+
+    first, last = plot.bars
+    assert (first.x < 1, last.x + plot.width < 100, last.x > 97) == (True, True, True)
+    assert (first.height, last.height, last.y) == (HEIGHT / 2, HEIGHT, plot.top)
+    assert last.title == "10 from 2026-03-01 12:00 UTC on"
+
+
+def test_a_plot_without_figures_has_no_bars() -> None:
+    assert plot_of("delivered", {}, NOW, TEXTS, TEXTS.size).bars == []
 
 
 @pytest.mark.parametrize("hosts", ["external", "webhooks"])
@@ -179,7 +219,7 @@ def test_dead_hosts_of_others_are_shown_but_count_for_no_verdict(hosts: str) -> 
 
     assert [(one.tone, one.failures) for one in services] == [("good", 0), ("off", 1)]
     assert services[1].name == TEXTS(f"overview.{hosts}")
-    assert verdict_of(UP, services, 0, TEXTS).tone == "good"
+    assert verdict_of(instances_of(ME, UP, [], TEXTS), services, 0, TEXTS).tone == "good"
 
 
 def test_values_of_the_audit_are_short() -> None:

@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from rs_order.actions import delete, pause, restart, retry_order, rights
+from rs_order.actions import ask_again, delete, pause, restart, retry_order, rights
 from rs_order.broker.delivery import DeadLetterReason
 from rs_order.console import looks
 from rs_order.console.texts import Texts, catalogue
@@ -18,6 +18,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.quotes import QuoteFailure
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.audit import AuditAction
+from rs_order.store.standing import Cause
 
 ENGLISH, FRENCH = Texts(Language.ENGLISH), Texts(Language.FRENCH)
 
@@ -55,9 +56,11 @@ def test_every_state_reason_and_code_has_a_text(language: Language) -> None:
         *(f"run.state.{one}" for one in RunState),
         *(f"health.{one}" for one in HealthStatus),
         *(f"nav.{one.path}" for one in NAVIGATION),
+        *(f"standing.{one}" for one in Cause),
         *(
             f"code.{one}"
             for one in (
+                ask_again.MUST_BE_RUNNING,
                 delete.MUST_BE_DELETABLE,
                 pause.MUST_BE_PAUSED,
                 pause.MUST_BE_PENDING_OR_RUNNING,

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.shared_steps import (
+    AskAgainStep,
     CompleteOrderStep,
     DeleteFilesStep,
     ExpireOrderStep,
@@ -49,7 +50,6 @@ from rs_order.processing.results import GiveUpResultsStep
 from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import RecountStep
 from rs_order.requests.retention import PurgeInboxStep
-from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.tenants.connect import (
     ConnectTenantStep,
     FindTenantsStep,

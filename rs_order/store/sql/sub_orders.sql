@@ -159,6 +159,13 @@ left join lateral (
 ) as queue on true
 order by queue.asks_storage, queue.rank
 
+-- name: at_storage
+-- The sub-orders of an order that storage was asked for, those first that wait longest. $1 order, $2 limit.
+select id, asks from sub_order
+where order_id = $1 and state = 'RUNNING'
+order by asked_at, id
+limit $2
+
 -- name: stop
 -- Put sub-orders of a paused order back into the queue at their ranks. See files.delete_slice for the form.
 -- $1 order id, $2 limit.

@@ -53,6 +53,21 @@ select maintenance from rs_order.tenant where active and name = $1
 select name, maintenance as active, coalesce(maintenance_at, created_at) as at
 from rs_order.tenant where active order by name
 
+-- name: projects
+-- Tenants by name, active or not, with the bytes of their tables and indexes on disk. $1 names, or null: all, $2 after
+-- this name, $3 limit.
+select tenant.name, tenant.active, tenant.created_at, tenant.maintenance as in_maintenance,
+       coalesce(maintenance_at, created_at) as maintenance_at,
+       coalesce((
+           select sum(pg_total_relation_size(pg_class.oid)) from pg_class
+           join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+           where pg_namespace.nspname = 'order_' || tenant.name and pg_class.relkind = 'r'
+       ), 0)::bigint as bytes
+from rs_order.tenant
+where ($1::text[] is null or tenant.name = any ($1)) and tenant.name > $2
+order by tenant.name
+limit $3
+
 -- name: switch_maintenance
 -- Returns whether the tenant was in maintenance. The date stays if the state doesn't change. $1 name, $2 whether
 -- in maintenance, $3 now.
