@@ -42,6 +42,11 @@ PICTURES: Final = (
     Picture("console-new-order", "new-order", search="dataset:(GOES_XRS OR SDO_HMI)"),
     Picture("console-overview", "overview", ADMINISTRATOR),
     Picture("console-orders", "orders", ADMINISTRATOR, dark=True),
+    Picture("console-queue", "queue", ADMINISTRATOR),
+    Picture("console-standing", "standing", ADMINISTRATOR),
+    Picture("console-settings", "settings", ADMINISTRATOR),
+    Picture("console-projects", "projects", ADMINISTRATOR),
+    Picture("console-audit", "audit", ADMINISTRATOR, dark=True),
     Picture("console-dead-letters", "dead-letters", ADMINISTRATOR),
     Picture("console-dead-letter", "dead-letters", ADMINISTRATOR, link="Its content can't be read"),
 )

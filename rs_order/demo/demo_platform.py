@@ -3,10 +3,12 @@
 import base64
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -19,7 +21,7 @@ from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
 from rs_order.demo.progress_client import ProgressClient
 from rs_order.demo.report import Report
-from rs_order.demo.restore_history import write_history
+from rs_order.demo.restore_history import write_history, write_hours
 from rs_order.demo.resumed_download import ArchiveDownloader
 from rs_order.demo.servers.lifecycle import Servers, running_servers
 from rs_order.demo.servers.private_resources import free_ports
@@ -28,6 +30,7 @@ from rs_order.demo.webhook_receiver import WebhookClient
 from rs_order.demo.zip_verification import ZipDownloader
 from rs_order.domain.estimates import Sample
 from rs_order.domain.ids import Tenant
+from rs_order.domain.throughput import Throughput
 
 TENANT = Tenant("demo")
 HOST = "127.0.0.1"
@@ -124,6 +127,7 @@ async def running_platform(
     sub_order_bytes: int,
     history: Sequence[Sample],
     sandbox_options: Sequence[str],
+    hours: Mapping[datetime, Throughput] = MappingProxyType({}),
     slots: int | None = None,
     eodag: Path | None = None,
 ) -> AsyncIterator[Platform]:
@@ -135,6 +139,7 @@ async def running_platform(
         sub_order_bytes: the size of sub-orders.
         history: restores of earlier orders, from which the service learns when files come back.
         sandbox_options: further options of ``rs-order sandbox``.
+        hours: what was done in earlier hours, for the plots of the console.
         slots: sub-orders of a user, and of all users, at the same time; None: those of the cases.
         eodag: a Python that has eodag.
 
@@ -157,6 +162,7 @@ async def running_platform(
             settings = _service_settings(isolation, addresses, broker, sub_order_bytes, slots)
             service = await stack.enter_async_context(_service(settings))
             await write_history(isolation.database_url, TENANT, history)
+            await write_hours(isolation.database_url, TENANT, hours)
         orders = await stack.enter_async_context(
             OrderClient.connected(servers.amqp_url, isolation.vhost, tenant=TENANT)
         )

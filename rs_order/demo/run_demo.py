@@ -15,7 +15,7 @@ from rs_order.demo.cases import Case, Outcome, Plan, plan_for
 from rs_order.demo.console_scene import BROKEN_FILES
 from rs_order.demo.demo_platform import Platform, running_platform
 from rs_order.demo.report import Report
-from rs_order.demo.restore_history import played_history
+from rs_order.demo.restore_history import played_history, played_hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ async def prepared_console(options: Options, report: Report) -> AsyncIterator[Pl
         history=played_history(
             datetime.now(UTC), seconds=options.nearline_seconds, size=plan.sub_order_bytes
         ),
+        hours=played_hours(datetime.now(UTC)),
         sandbox_options=options.for_sandbox,
         slots=CONSOLE_SLOTS,
     ) as platform:
