@@ -309,10 +309,11 @@ def rest_services(
             shared.waiting,
             shared.clients.users,
             keyed,
+            webhooks,
         ),
         quotes=_quote_services(application, keyed),
         shares=application.shares,
-        stac=_stac_services(shared, pool, keyed),
+        stac=_stac_services(shared, pool, keyed, webhooks),
         subscriptions=SubscriptionServices(
             ManageSubscriptions(shared.store, shared.clock),
             webhooks,
@@ -441,7 +442,9 @@ def _archive_services(
     )
 
 
-def _stac_services(shared: SharedParts, pool: Pool, keyed: KeyedAnswers) -> StacServices:
+def _stac_services(
+    shared: SharedParts, pool: Pool, keyed: KeyedAnswers, webhooks: ManageWebhooks
+) -> StacServices:
     views = StacViews(pool)
     return StacServices(
         order_items(shared, pool),
@@ -451,6 +454,7 @@ def _stac_services(shared: SharedParts, pool: Pool, keyed: KeyedAnswers) -> Stac
         shared.waiting,
         shared.order_tokens,
         keyed,
+        webhooks,
         shared.settings.catalog_stac_url,
     )
 

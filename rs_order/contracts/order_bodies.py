@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
-from rs_order.contracts.order_messages import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest, OrderResponse
+from rs_order.contracts.subscription_bodies import NotifyDto, NotifyRequest
 from rs_order.contracts.wire import DropNulls, Flag, Instant, Text, WireModel
 from rs_order.domain.reasons import ReasonCode
 from rs_order.domain.states import FileState, OrderStatus
@@ -17,6 +18,15 @@ class QuotedRequest(OrderRequest):
     quote_id: Text | None = Field(
         None, alias="quoteId", description="Order this quote; then no queries.", examples=["q-12"]
     )
+    notify: NotifyRequest | None = Field(
+        None, description="A webhook for the events of the order, made with it."
+    )
+
+
+class AppliedResponse(OrderResponse):
+    """The response to an order request over REST."""
+
+    notify: NotifyDto | None = Field(None, description="Only if one was asked for.")
 
 
 class OrderCreation(WireModel):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from rs_order.contracts.subscription_bodies import NotifyRequest
 from rs_order.contracts.wire import Flag, Instant, Text, WireModel
 
 MOST_ITEMS: Final = 1000
@@ -69,6 +70,11 @@ class ItemOrderRequest(WireModel):
         True,
         description="An equal order of the caller is the answer, if its files can be downloaded for another "
         "hour or are on their way. `false` makes a new order.",
+    )
+    notify: NotifyRequest | None = Field(
+        None,
+        description="A webhook for the events of the order, made with it: a new order has its id and secret "
+        "in `rsorder:notify`. One that is reused gets none.",
     )
 
     @property

@@ -1,6 +1,7 @@
 """Bodies of subscriptions to events (faces.md 4.2, 4.3, E-20). The reference has no such endpoints."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -109,6 +110,32 @@ class SubscriptionRequest(WireModel):
         if self.kind != "webhook" and (self.mode is not None or self.thresholds is not None):
             raise ValueError("mode and thresholds belong to the kind webhook")
         return self
+
+
+class NotifyRequest(WireModel):
+    """A webhook that comes with a new order, and gets the events of it alone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url
+    types: Types | None = None
+    label: Label | None = None
+    mode: WebhookMode = Field(
+        WebhookMode.STRUCTURED,
+        description="The attributes of an event are in the body (`structured`), or in headers (`binary`).",
+    )
+    thresholds: Thresholds | None = None
+
+
+class NotifyDto(WireModel):
+    """The webhook that came with an order."""
+
+    id: UUID = Field(description="Of the subscription.")
+    secret: str | None = Field(
+        None,
+        description="Of the signatures. It is shown only once: a repetition of the request hasn't it.",
+        examples=["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
+    )
 
 
 class SubscriptionChange(WireModel):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.order_bodies import OrderDto, QuotedCreation, QuotedRequest
+from rs_order.contracts.order_bodies import AppliedResponse, OrderDto, QuotedCreation, QuotedRequest
 from rs_order.contracts.order_messages import OrderResponse, ResponseStatus
 from rs_order.contracts.wire import Entity, Page
 from rs_order.core.errors import InvalidInput, QuoteChanged
@@ -39,7 +39,7 @@ from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
 from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
 from rs_order.rest.errors import HttpError, Messages
-from rs_order.rest.keyed_requests import Keyed, KeyedAnswers, KeyedWork
+from rs_order.rest.keyed_requests import AnswerWithSecret, Keyed, KeyedAnswers, KeyedWork
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath, Paging, paging
 from rs_order.rest.problems import MEDIA_TYPE, answer_with_problems
@@ -59,6 +59,8 @@ from rs_order.rest.routing import (
 )
 from rs_order.store.order_views import OrderViews
 from rs_order.store.unit_of_work import UnitOfWork
+from rs_order.subscriptions.order_webhooks import OrderWebhook
+from rs_order.subscriptions.webhooks import ManageWebhooks
 
 OwnPaging = Annotated[Paging, paging(20)]
 
@@ -106,6 +108,7 @@ class OrderServices:
     waiting: WaitingOrders
     users: Users
     keyed: KeyedAnswers
+    webhooks: ManageWebhooks
 
 
 def orders_router(access: Access, services: OrderServices) -> APIRouter:
@@ -261,8 +264,11 @@ def _order_answer(request: Request, found: _ShownOrder, waited: int | None) -> R
 def _serve_automatic_orders(endpoints: Endpoints, services: OrderServices) -> None:
     @endpoints.serve(
         APPLY_ORDER,
-        model=Entity[OrderResponse],
-        responses=BAD_BODY,
+        model=Entity[AppliedResponse],
+        responses={
+            **BAD_BODY,
+            409: "The caller or the project has too many subscriptions; nothing was ordered",
+        },
         creates=True,
         documented={
             **_OF_QUOTES,
@@ -278,7 +284,8 @@ def _serve_automatic_orders(endpoints: Endpoints, services: OrderServices) -> No
     ) -> Response:
         """Files found by queries become an order at once; the basket isn't touched (rest.md 7.3).
 
-        With `quoteId`, the files of the quote are ordered.
+        With `quoteId`, the files of the quote are ordered. With `notify`, a webhook gets the events of the
+        order; the answer has the secret of its signatures, which is shown only once.
         """
         return await _applied(services, request, caller, wanted, work)
 
@@ -294,13 +301,15 @@ async def _applied(
 
     Raises:
         InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
+        WebhooksOff, AddressNotAllowed, TooManySubscriptions: it can't have its webhook.
     """
     correlation_id = wanted.correlation_id or generated_correlation_id()
+    webhook = await OrderWebhook.of(services.webhooks, caller, wanted.notify)
 
     async def granted(_: UnitOfWork, order_id: OrderId) -> Response:
-        return json_answer(request, entity(_granted(order_id, correlation_id)))
+        return _granted_answer(request, _granted(order_id, correlation_id), webhook)
 
-    with_order = work.with_order(granted) if work else None
+    with_order = webhook.with_order(work.with_order(granted) if work else None)
     if wanted.quote_id is None:
         response = await services.apply.handle(caller, wanted, correlation_id, with_order)
     else:
@@ -311,11 +320,22 @@ async def _applied(
         response = _granted(order_id, correlation_id)
     facts_of(request.scope)["order"] = response.order_id
     if response.status is ResponseStatus.GRANTED:
-        return (work.answer if work else None) or json_answer(request, entity(response))
+        webhook.begin()
+        return (work.answer if work else None) or _granted_answer(request, response, webhook)
     answer = json_answer(request, entity(response), 422)
     if response.message == CATALOG_UNAVAILABLE:
         answer.headers["Retry-After"] = str(CATALOG_PAUSE_SECONDS)
     return answer
+
+
+def _granted_answer(request: Request, response: OrderResponse, webhook: OrderWebhook) -> Response:
+    """Return the answer about a new order. The secret of its webhook isn't kept for a repetition."""
+
+    def answer(*, secret: bool) -> Response:
+        members = {**response.model_dump(), "notify": webhook.shown(secret=secret)}
+        return json_answer(request, entity(AppliedResponse.model_validate(members)))
+
+    return AnswerWithSecret(answer(secret=True), kept=answer(secret=False))
 
 
 def _granted(order_id: OrderId, correlation_id: str) -> OrderResponse:

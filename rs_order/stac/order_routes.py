@@ -21,7 +21,7 @@ from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import RETURN_MINIMAL, prefers_minimal
 from rs_order.rest.errors import Problem
-from rs_order.rest.keyed_requests import Keyed
+from rs_order.rest.keyed_requests import AnswerWithSecret, Keyed
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import AcceptLanguage
 from rs_order.rest.problems import ProblemCode
@@ -33,6 +33,7 @@ from rs_order.stac.order_items import Wanted, WantedItems, WantedQuote
 from rs_order.stac.parameters import LinkKind
 from rs_order.stac.services import StacServices
 from rs_order.store.unit_of_work import UnitOfWork
+from rs_order.subscriptions.order_webhooks import OrderWebhook
 
 CATALOG_PAUSE_SECONDS: Final = 30
 """The pause before a request is sent again that the catalog didn't answer."""
@@ -41,13 +42,14 @@ FIRST_PAUSE_SECONDS: Final = 5
 MAX_BODY: Final = 8 * 2**20
 """A body may be what a search found: a thousand products with their geometries."""
 
+_CREATED: Final = 201
 _FAILURES: Final = {
     **BAD_BODY,
     404: "The caller has no such quote (`unknown-quote`), or the project isn't served",
     409: "The quote can't be ordered: `quote-expired`, `quote-changed` with both figures, `quote-not-ready` "
-    "or `quote-failed`",
+    "or `quote-failed`. Or the caller or the project has too many subscriptions (`too-many-subscriptions`)",
     422: "Nothing was ordered: `nothing-to-order`, `too-many-items`, `search-rejected`, `invalid-input`, "
-    "`label-too-long` or `label-in-use`",
+    "`label-too-long`, `label-in-use`, `webhooks-off` or `address-not-allowed`",
     503: "The catalog (`catalog-unreachable`) or the database doesn't answer; nothing was changed",
 }
 
@@ -78,18 +80,24 @@ def item_orders_router(access: Access, services: StacServices) -> APIRouter:
     ) -> Response:
         """Order products by their ids, or a quote. Who orders the same again gets the same order.
 
-        The response is the status of the order, which is read at the address in `Location`.
+        The response is the status of the order, which is read at the address in `Location`. With `notify`, a
+        webhook gets the events of the order; the answer has the secret of its signatures, which is shown only
+        once.
         """
-        new = _NewOrder(request, caller, accepted)
+        webhook = await OrderWebhook.of(services.webhooks, caller, wanted.notify)
+        new = _NewOrder(request, caller, accepted, webhook)
+        keep = work.with_order(new.in_commit) if work else None
         try:
             made = await services.order_items.handle(
-                caller, _wanted(wanted), work.with_order(new.in_commit) if work else None
+                caller, _wanted(wanted), webhook.with_order(keep)
             )
         except ItemsRejected as error:
             raise _problem(error) from error
         except QuoteChanged as error:
             raise changed_quote(error) from error
         facts_of(request.scope)["order"] = made.order_id
+        if made.new:
+            webhook.begin()
         if made.new and work is not None and work.answer is not None:
             return work.answer
         return await new.after_commit(services, made.order_id, 201 if made.new else 200)
@@ -136,7 +144,10 @@ def _problem(error: ItemsRejected) -> Problem:
 class _NewOrder:
     """The answer to a request that creates an order."""
 
-    def __init__(self, request: Request, caller: Caller, accepted: str) -> None:
+    def __init__(
+        self, request: Request, caller: Caller, accepted: str, webhook: OrderWebhook
+    ) -> None:
+        self._webhook = webhook
         self._request = request
         self._caller = caller
         self._language = language_of(accepted)
@@ -167,10 +178,17 @@ class _NewOrder:
         return Response(status_code=status, headers=headers)
 
     def _whole(self, order_id: OrderId, body: dict[str, Any], status: int) -> Response:
-        answer = json_answer(self._request, body, status)
-        answer.headers.update(self._headers(order_id))
-        answer.headers["Content-Language"] = self._language
-        return answer
+        """Return the answer. The secret of the webhook isn't kept for a repetition of the request."""
+
+        def answer(*, secret: bool) -> Response:
+            shown = self._webhook.shown(secret=secret) if status == _CREATED else None
+            notify = {"rsorder:notify": shown.to_wire()} if shown else {}
+            answer = json_answer(self._request, {**body, **notify}, status)
+            answer.headers.update(self._headers(order_id))
+            answer.headers["Content-Language"] = self._language
+            return answer
+
+        return AnswerWithSecret(answer(secret=True), kept=answer(secret=False))
 
     def _headers(self, order_id: OrderId) -> dict[str, str]:
         return {

@@ -35,6 +35,7 @@ from rs_order.store.stac import (
     ProductNames,
     StacViews,
 )
+from rs_order.subscriptions.webhooks import ManageWebhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class StacServices:
     waiting: WaitingOrders
     order_tokens: OrderTokens
     keyed: KeyedAnswers
+    webhooks: ManageWebhooks
     catalog_url: str | None
     """The public address of the catalog's STAC, without a slash at its end; None: unknown."""
 

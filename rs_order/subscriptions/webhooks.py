@@ -1,6 +1,6 @@
 """Webhooks: subscriptions whose events are sent (faces.md 4.2, 4.3)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -13,8 +13,8 @@ from rs_order.core.errors import (
     WebhooksOff,
 )
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Tenant
-from rs_order.domain.subscriptions import Subscription
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.subscriptions import Subscription, SubscriptionScope
 from rs_order.domain.webhooks import (
     VERIFY_FOR,
     Disabled,
@@ -56,6 +56,18 @@ class WebhookChange:
     url: str | None
     enabled: bool | None
     replay_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedWebhook:
+    """A webhook that is added in the commit of its order (faces.md E-9)."""
+
+    id: UUID
+    secret: WebhookSecret
+    add: Callable[[UnitOfWork, OrderId], Awaitable[None]]
+    """Adds it; raises TooManySubscriptions."""
+    begin: Callable[[], None]
+    """To be called after the commit, so that its receiver is asked soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +132,46 @@ class ManageWebhooks:
             receiver = Receiver(webhook_id, wanted.url, wanted.mode, [secret])
             verification = await self._verified(caller.tenant, receiver)
         now, events = self._clock.now(), wanted.events
-        new = NewWebhook(
-            id=webhook_id,
-            owner=caller.email,
-            label=events.label,
-            scope=events.scope,
-            order_id=events.order_id,
-            types=events.types,
-            thresholds=wanted.thresholds,
-            url=wanted.url,
-            mode=wanted.mode,
-            secret=seal.seal(caller.tenant, webhook_id, secret),
-            state=WebhookState.ACTIVE if verification else WebhookState.PENDING,
-            pending_until=None if verification else now + VERIFY_FOR,
-            allowed_rate=verification.allowed_rate if verification else None,
+        new = _pending(
+            caller, wanted, webhook_id, seal.seal(caller.tenant, webhook_id, secret), now
         )
+        if verification:
+            new = replace(
+                new,
+                state=WebhookState.ACTIVE,
+                pending_until=None,
+                allowed_rate=verification.allowed_rate,
+            )
         async with self._store.unit_of_work(caller.tenant) as uow:
             await self._subscriptions.require_room(uow, caller, events, any_order=rights.any_order)
             await uow.webhooks.add(new, now)
         self._changed(caller.tenant)
         return webhook_id, secret
+
+    async def prepare(
+        self, caller: Caller, wanted: WantedWebhook, *, any_host: bool
+    ) -> PreparedWebhook:
+        """Check a webhook that is to come with a new order of the caller, and end after its last event.
+
+        ``wanted``: its order is the new one, whatever the events name.
+
+        Raises:
+            WebhooksOff, AddressNotAllowed: as of `add`.
+        """
+        seal = self._sealed()
+        await self._require_allowed(caller.tenant, wanted.url, any_host=any_host)
+        secret, webhook_id = WebhookSecret.new(), uuid4()
+        sealed = seal.seal(caller.tenant, webhook_id, secret)
+
+        async def add(uow: UnitOfWork, order_id: OrderId) -> None:
+            now = self._clock.now()
+            events = replace(wanted.events, scope=SubscriptionScope.ORDER, order_id=order_id)
+            of_order = replace(wanted, events=events)
+            await self._subscriptions.require_room(uow, caller, events, any_order=True)
+            new = _pending(caller, of_order, webhook_id, sealed, now)
+            await uow.webhooks.add(replace(new, ends_with_order=True), now)
+
+        return PreparedWebhook(webhook_id, secret, add, lambda: self._changed(caller.tenant))
 
     async def change(
         self,
@@ -301,3 +333,25 @@ class ManageWebhooks:
         if self._seal is None:
             raise WebhooksOff
         return self._seal
+
+
+def _pending(
+    caller: Caller, wanted: WantedWebhook, webhook_id: UUID, sealed: bytes, now: datetime
+) -> NewWebhook:
+    """Return a webhook whose receiver is to be asked."""
+    events = wanted.events
+    return NewWebhook(
+        id=webhook_id,
+        owner=caller.email,
+        label=events.label,
+        scope=events.scope,
+        order_id=events.order_id,
+        types=events.types,
+        thresholds=wanted.thresholds,
+        url=wanted.url,
+        mode=wanted.mode,
+        secret=sealed,
+        state=WebhookState.PENDING,
+        pending_until=now + VERIFY_FOR,
+        allowed_rate=None,
+    )

@@ -9,6 +9,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
+from tests.api.test_stac_orders import EVE_01 as EVE_01_URN
 from tests.support.polling import eventually
 from tests.support.webhook_receiver import Receiver, running_receiver
 
@@ -244,6 +245,73 @@ async def test_a_repeated_request_has_no_secret(
     assert body.pop("secret")
     assert second.json() == body
     assert first.headers["Location"].endswith(f"/subscriptions/{body['id']}")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/stac/orders", {"items": [EVE_01_URN]}),
+        ("/user/orders/apply", {"queries": [EVE_01]}),
+    ],
+)
+async def test_e9_an_order_brings_its_webhook(
+    jane: httpx.AsyncClient, receiver: Receiver, path: str, body: dict[str, Any]
+) -> None:
+    """It gets the events of this order from the first on. The secret isn't kept for a repetition."""
+    notify = {"url": receiver.url, "types": ["order.*"], "label": "brought"}
+    headers = {"Idempotency-Key": f"notify{path}"}
+    first = await jane.post(path, json={**body, "notify": notify}, headers=headers)
+    again = await jane.post(path, json={**body, "notify": notify}, headers=headers)
+    other = await jane.post(path, json={**body, "reuse": False})
+    brought, kept = brought_by(first), brought_by(again)
+    await receiver.until("order.done")
+    subscriptions = (await jane.get("/subscriptions")).json()["subscriptions"]
+
+    assert other.is_success
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert kept == {"id": brought["id"]}
+    data = [one.verified(brought["secret"]) for one in receiver.requests]
+    assert [one["event"] for one in data] == ["order.created", "order.listed", "order.done"]
+    assert len({one["orderId"] for one in data}) == 1
+    (shown,) = subscriptions
+    assert (shown["id"], shown["scope"], shown["label"]) == (brought["id"], "order", "brought")
+    assert shown["orderId"] == data[0]["orderId"]
+
+
+def brought_by(answer: httpx.Response) -> dict[str, Any]:
+    """Return what an answer about a new order says of its webhook."""
+    assert answer.is_success, answer.text
+    body = answer.json()
+    brought: dict[str, Any] = (
+        body["content"]["notify"] if "content" in body else body["rsorder:notify"]
+    )
+    return brought
+
+
+async def test_e9_without_a_webhook_that_is_allowed_nothing_is_ordered(
+    here: Platform, jane: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    """The host isn't one of the project's. An order that is used again gets no webhook."""
+    body = {"items": [EVE_01_URN]}
+    first = await jane.post("/stac/orders", json=body)
+    again = await jane.post("/stac/orders", json={**body, "notify": {"url": receiver.url}})
+    await allow(here, [])
+    refused = [
+        await jane.post(
+            "/stac/orders", json={**body, "reuse": False, "notify": {"url": receiver.url}}
+        ),
+        await jane.post(
+            "/user/orders/apply", json={"queries": [EVE_01], "notify": {"url": receiver.url}}
+        ),
+    ]
+    orders = await jane.get("/user/orders")
+    subscriptions = (await jane.get("/subscriptions")).json()["subscriptions"]
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert "rsorder:notify" not in again.json()
+    assert [one.status_code for one in refused] == [422, 422]
+    assert len(orders.json()["content"]) == 1
+    assert subscriptions == []
 
 
 async def test_each_kind_has_its_own_ways(jane: httpx.AsyncClient, receiver: Receiver) -> None:

@@ -154,6 +154,7 @@ def new_webhook(
     order: OrderId | None = None,
     state: WebhookState = WebhookState.ACTIVE,
     rate: int | None = None,
+    ends_with_order: bool = False,
 ) -> NewWebhook:
     webhook_id = uuid4()
     return NewWebhook(
@@ -170,6 +171,7 @@ def new_webhook(
         state=state,
         pending_until=now + timedelta(days=1) if state is WebhookState.PENDING else None,
         allowed_rate=rate,
+        ends_with_order=ends_with_order,
     )
 
 
@@ -550,6 +552,29 @@ async def test_deliveries_go_with_their_events(app: AppHarness, sender: Sender) 
     left = await sender.states(webhook)
 
     assert left == [("delivered", 1)] * 2
+
+
+async def test_e9_a_webhook_that_came_with_an_order_ends_after_it(
+    app: AppHarness, sender: Sender
+) -> None:
+    """It is deleted with the last event. Neither is one that was added later, nor one of a quiet order."""
+    ended, quiet = await done_order(app), await app.order("b")
+    came = await sender.webhook(order=ended, ends_with_order=True)
+    others = {
+        await sender.webhook(order=ended),
+        await sender.webhook(order=quiet, ends_with_order=True),
+    }
+    await sender.number()
+
+    remaining = []
+    for days in (-1, 1):
+        async with app.store.unit_of_work(TENANT) as uow:
+            await uow.events.purge(app.clock.now() + timedelta(days=days), 100)
+            await uow.webhooks.end_with_orders()
+        rows = await app.rows("select id from subscription")
+        remaining.append({row["id"] for row in rows})
+
+    assert remaining == [{came, *others}, others]
 
 
 async def test_nothing_costs_without_webhooks(app: AppHarness, sender: Sender) -> None:

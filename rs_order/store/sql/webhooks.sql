@@ -296,7 +296,10 @@ where subscription_id = $1 and ($2::text is null or state = $2) and ($3::bigint 
 order by delivery.position desc limit $4
 
 -- name: end_with_orders
--- Delete the webhooks that came with an order, after its last event is deleted.
+-- Delete the webhooks that came with an order which has ended, after its last event is deleted.
 delete from subscription using webhook
 where webhook.subscription_id = subscription.id and ends_with_order
   and not exists (select from event where event.order_id = subscription.order_id)
+  and not exists (
+      select from orders where orders.id = subscription.order_id and status in ('PENDING', 'RUNNING', 'PAUSED')
+  )
