@@ -17,6 +17,7 @@ from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream
 from tests.rest.fake_downloads import incompressible
 from tests.support.tools import (
     BSDTAR,
+    GNU_TAR,
     JAVA_COMPILER,
     SEVEN_ZIP,
     UNZIP,
@@ -105,13 +106,17 @@ async def bsdtar_from_a_pipe(archive: Path, folder: Path) -> None:
     await run(BSDTAR, "-xf", "-", "-C", str(folder), stdin=archive)
 
 
+async def gnu_tar(archive: Path, folder: Path) -> None:
+    await run(GNU_TAR, "-xf", str(archive), "-C", str(folder))
+
+
 async def python(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as read:
         assert read.testzip() is None
         read.extractall(folder)
 
 
-@pytest.mark.parametrize("unpack", [seven_zip, bsdtar, bsdtar_from_a_pipe])
+@pytest.mark.parametrize("unpack", [gnu_tar, seven_zip, bsdtar, bsdtar_from_a_pipe])
 async def test_r7_a_tar_unpacked(
     tmp_path: Path, unpack: Callable[[Path, Path], Awaitable[None]]
 ) -> None:

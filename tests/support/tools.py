@@ -28,6 +28,8 @@ CURL = Tool("curl", "curl")
 """Calls REST in the tutorial, and downloads archives in parts."""
 BSDTAR = Tool("bsdtar", "libarchive-tools")
 """Unpacks zips, also from a pipe."""
+GNU_TAR = Tool("tar", "tar")
+"""Unpacks tars."""
 JAVA_COMPILER = Tool("javac", "default-jdk-headless")
 """Comes with the ``java`` that runs source files, and reads zips as most clients of REGARDS do."""
 SEVEN_ZIP = Tool("7z", "p7zip-full")
@@ -51,6 +53,7 @@ ALL = (
     BSDTAR,
     CHROMIUM,
     CURL,
+    GNU_TAR,
     JAVA_COMPILER,
     JQ,
     PROMTOOL,
