@@ -11,6 +11,7 @@ _PLANNED = (
     "shares",
     "latency",
     "zip",
+    "archives",
     "rest",
     "progress",
     "console",
