@@ -189,7 +189,7 @@ class WebhooksOfTenant:
         self, webhook: StoredWebhook, sending: Awaitable[EndOfClaim | Verified]
     ) -> None:
         try:
-            self._ended.append(await sending)
+            end = await sending
         except Exception as error:
             if isinstance(error, SealBroken):
                 log.error("webhook-secret-unreadable", webhook=str(webhook.id), cause=str(error))  # noqa: TRY400 - foreseen
@@ -197,7 +197,8 @@ class WebhooksOfTenant:
                 log.exception("webhook-round-failed", webhook=str(webhook.id))
             rest = self._clock.now() + VERIFY_EVERY
             standing = replace(webhook.standing, resting_until=rest)
-            self._ended.append(EndOfClaim(webhook, standing, (), None))
+            end = EndOfClaim(webhook, standing, (), None)
+        self._ended.append(end)  # only now: the list is another one after each storing
 
     def _round_ended(self, task: asyncio.Task[None]) -> None:
         self._room.change(self._rounds.pop(task), +1)

@@ -662,6 +662,23 @@ async def test_receivers_that_hang_cost_the_healthy_one_nothing(
     await sender.loop.rounds()
 
 
+async def test_a_late_response_counts(app: AppHarness, sender: Sender) -> None:
+    """The loop has stored what else ended meanwhile. It doesn't send the event again."""
+    webhook = await sender.webhook("https://slow/")
+    answers = sender.receivers.hang("https://slow/")
+    await app.order("a")
+    await sender.number()
+    await sender.loop.advance()
+    await eventually(lambda: sender.receivers.sent, "the request")
+    await sender.loop.advance()
+    answers.set()
+    await sender.loop.rounds()
+    await sender.until_idle()
+
+    assert await sender.states(webhook) == [("delivered", 1)]
+    assert sender.names() == ["order.created"]
+
+
 async def test_a_replay(app: AppHarness, sender: Sender) -> None:
     """The same ids and bodies, marked as a replay; only what is wanted, and what a webhook wants (E-19)."""
     await done_order(app, "a")
