@@ -102,4 +102,11 @@ def _dispatcher(shared: SharedParts, pool: Pool) -> WebhookDispatcher | None:
     receivers = shared.clients.receivers
     verify = Verify(receivers, shared.links, clock, prefix=settings.events_type_prefix)
     send = SendRound(receivers, verify, seal, clock)
-    return WebhookDispatcher(shared.store, WebhookViews(pool), shared.tenants, send, clock)
+    return WebhookDispatcher(
+        shared.store,
+        WebhookViews(pool),
+        shared.tenants,
+        send=send,
+        number=shared.events.numbering.committed,
+        clock=clock,
+    )

@@ -1,7 +1,8 @@
 """Gives committed events their positions in the log of their tenant (faces.md E-4).
 
-A commit tells its own process. What a process left that died is found by whoever reads the log, and by the
-runs of the reconciler. While nobody orders, nothing is asked.
+A commit tells its own process. What a process left that died is found by whoever reads the log or sends to
+webhooks, by the next process that starts, and by the runs of the reconciler. While nobody orders, nothing
+else is asked.
 """
 
 import asyncio

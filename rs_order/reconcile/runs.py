@@ -50,11 +50,15 @@ class ReconcilerRuns:
         self._every = every
 
     async def resume(self, tenant: Tenant) -> None:
-        """Begin the runs of a tenant, the purge of its inbox included; begin missed or lost runs again."""
+        """Begin the runs of a tenant, the purge of its inbox included; begin missed or lost runs again.
+
+        Events that a process left without positions get them.
+        """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             await begin_purges(uow, now)
             await begin_reconciling(uow, now)
+            uow.events.number_later()  # those of a process that died before it could
             await self._begin_overdue(uow, now, now)
 
     async def begin(self, tenant: Tenant, step: ReconcileStep) -> None:

@@ -28,6 +28,7 @@ from {schema}.schema_version
 _TO_RESUME: Final = """
 select where exists (select from {schema}.sub_order where state = 'READY')
     or exists (select from {schema}.periodic_run where next_at < $1)
+    or exists (select from {schema}.event where position is null)
     or ((exists (select from {schema}.orders) or exists (select from {schema}.order_request))
         and (select count(*) from {schema}.periodic_run
              where name = any ($2::text[]) or (name = $3 and schedule = $4)) <= cardinality($2::text[]))

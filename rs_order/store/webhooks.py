@@ -320,6 +320,8 @@ class Work:
     """True if events have no deliveries yet."""
     due: bool
     """True if a webhook is due."""
+    overdue: bool
+    """True if a process died and left events without positions."""
 
 
 class WebhookViews:
@@ -332,9 +334,10 @@ class WebhookViews:
         """Return those of the tenants that have a webhook."""
         return await tenants_with_webhooks(self._pool, tenants)
 
-    async def work(self, tenant: Tenant, now: datetime) -> Work:
-        (row,) = await read_rows(self._pool, tenant, SQL["look"], now)
-        return Work(row["fan_out"], row["due"])
+    async def work(self, tenant: Tenant, now: datetime, before: datetime) -> Work:
+        """Look for work. ``before``: an event that was written earlier should have a position."""
+        (row,) = await read_rows(self._pool, tenant, SQL["look"], now, before)
+        return Work(row["fan_out"], row["due"], row["overdue"])
 
     async def due_deliveries(
         self, tenant: Tenant, most: Mapping[UUID, int], now: datetime

@@ -24,6 +24,7 @@ from rs_order.domain.webhooks import (
     DeliveryState,
     most_at_once,
 )
+from rs_order.events.feed import OVERDUE
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import Clock, ServedTenants
 from rs_order.store.errors import StoreError
@@ -100,13 +101,16 @@ class WebhooksOfTenant:
         views: WebhookViews,
         *,
         send: SendRound,
+        number: Callable[[Tenant], None],
         clock: Clock,
         room: Room,
     ) -> None:
+        """``number`` lets the events of a tenant that have no position get one soon."""
         self._tenant = tenant
         self._store = store
         self._views = views
         self._send = send
+        self._number = number
         self._clock = clock
         self._room = room
         self._rounds: dict[asyncio.Task[None], StoredWebhook] = {}
@@ -136,7 +140,10 @@ class WebhooksOfTenant:
             StoreError: the database gave no answer. What ended is stored the next time.
         """
         await self._store_ended()
-        work = await self._views.work(self._tenant, self._clock.now())
+        now = self._clock.now()
+        work = await self._views.work(self._tenant, now, now - OVERDUE)
+        if work.overdue:
+            self._number(self._tenant)
         if not (work.fan_out or work.due):
             return
         claimed = await retry_on_conflict(partial(self._claim, fan_out=work.fan_out))
@@ -314,13 +321,17 @@ class WebhookDispatcher:
         store: Store,
         views: WebhookViews,
         tenants: ServedTenants,
+        *,
         send: SendRound,
+        number: Callable[[Tenant], None],
         clock: Clock,
     ) -> None:
+        """``number`` lets the events of a tenant that have no position get one soon."""
         self._store = store
         self._views = views
         self._tenants = tenants
         self._send = send
+        self._number = number
         self._clock = clock
         self._room = Room.of_process()
         self._loops: dict[Tenant, tuple[WebhooksOfTenant, asyncio.Task[None]]] = {}
@@ -387,6 +398,7 @@ class WebhookDispatcher:
             self._store,
             self._views,
             send=self._send,
+            number=self._number,
             clock=self._clock,
             room=self._room,
         )

@@ -14,7 +14,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks.webhooks import Webhook
 
 from rs_order.domain.events import EventType
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.subscriptions import SubscriptionScope
 from rs_order.domain.subscriptions import Webhook as ShownWebhook
 from rs_order.domain.webhooks import (
@@ -88,12 +88,20 @@ class Sender:
         receivers = cast("WebhookReceivers", self.receivers)
         verify = Verify(receivers, app.application.shared.links, app.clock, prefix="rsorder.")
         self.send = SendRound(receivers, verify, SEAL, app.clock)
+        self.to_number: list[Tenant] = []
+        """The tenants whose events should get positions."""
         self.loop = self.another()
 
-    def another(self) -> WebhooksOfTenant:
+    def another(self, send: SendRound | None = None) -> WebhooksOfTenant:
         """Return the loop of another process."""
         return WebhooksOfTenant(
-            TENANT, self.app.store, self.views, send=self.send, clock=self.app.clock, room=Room()
+            TENANT,
+            self.app.store,
+            self.views,
+            send=send or self.send,
+            number=self.to_number.append,
+            clock=self.app.clock,
+            room=Room(),
         )
 
     async def webhook(self, url: str = "https://a.example.org/", **members: Any) -> UUID:
@@ -522,24 +530,39 @@ async def test_a_receiver_that_never_agrees(app: AppHarness, sender: Sender) -> 
     )
 
 
-async def test_a_key_that_is_lost(app: AppHarness, sender: Sender, pool: Pool) -> None:
+async def test_a_key_that_is_lost(app: AppHarness, sender: Sender) -> None:
     """Nothing is sent unsigned; the deliveries wait for the key."""
     webhook = await sender.webhook()
     await app.order("a")
     other = SecretSeal(base64.b64encode(bytes([1]) * 32).decode())
     receivers = cast("WebhookReceivers", sender.receivers)
     verify = Verify(receivers, app.application.shared.links, app.clock, prefix="")
-    send = SendRound(receivers, verify, other, app.clock)
-    loop = WebhooksOfTenant(
-        TENANT, app.store, WebhookViews(pool), send=send, clock=app.clock, room=Room()
-    )
-    await sender.until_idle(loop)
+    await sender.until_idle(sender.another(SendRound(receivers, verify, other, app.clock)))
     sent_without = len(sender.receivers.sent)
     app.clock.move(hours=2)
     await sender.until_idle()
 
     assert sent_without == 0
     assert await sender.states(webhook) == [("delivered", 1)]
+
+
+async def test_events_that_a_process_left_without_positions(
+    app: AppHarness, sender: Sender
+) -> None:
+    """It died before it could number them, and nothing else happens in the tenant: the loop has it done."""
+    await sender.webhook()
+    await app.order("a")
+    await sender.loop.advance()
+    too_early = list(sender.to_number)
+    app.clock.move(seconds=4)
+    await sender.loop.advance()
+    late = list(sender.to_number)
+    await sender.until_idle()
+    sender.to_number.clear()
+    await sender.loop.advance()
+
+    assert (too_early, late, sender.to_number) == ([], [TENANT], [])
+    assert sender.names() == ["order.created"]
 
 
 async def test_deliveries_go_with_their_events(app: AppHarness, sender: Sender) -> None:

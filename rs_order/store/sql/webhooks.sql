@@ -62,11 +62,13 @@ from fan_out
 where subscription_id = $1
 
 -- name: look
--- Whether there is something to do: events without deliveries, or webhooks that are due. $1 now.
+-- Whether there is something to do: events without deliveries, webhooks that are due, or events that a process left
+-- without positions when it died. $1 now, $2 before: events that were written earlier should have positions.
 select log.position > fan_out.position as fan_out, exists (
     select from webhook
     where state <> 'disabled' and due_at <= $1 and (resting_until is null or resting_until <= $1)
-      and (claimed_until is null or claimed_until <= $1)) as due
+      and (claimed_until is null or claimed_until <= $1)) as due,
+    exists (select from event where position is null and created_at < $2) as overdue
 from event_log log cross join fan_out
 
 -- name: ends
