@@ -380,7 +380,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("archives", "repeated_names", (2,)),
     ("subscriptions", "find", (WEBHOOK,)),
     ("subscriptions", "acknowledge", (WEBHOOK, 7)),
-    ("webhooks", "look", (datetime.now(UTC),)),
+    ("webhooks", "look", (datetime.now(UTC), datetime.now(UTC))),
     ("webhooks", "lock_wanting", (100, 105)),
     ("webhooks", "fan_out", (100, 105, [WEBHOOK], datetime.now(UTC))),
     ("webhooks", "catch_up", (WEBHOOK, 105, datetime.now(UTC))),
