@@ -26,7 +26,7 @@ from tests.support.measurement import unmeasured
 
 MOVES = 50
 """The number of moves in a sequence."""
-SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "150"))
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "60"))
 """The number of sequences of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 3
