@@ -45,6 +45,7 @@ async def _migrated(database_url: str) -> AsyncIterator[Pool]:
 
 async def _ordered(pool: Pool, files: int) -> int:
     async with in_tenant(pool, DEMO) as connection:
+        await connection.execute("set local statement_timeout = 0")  # a million rows take longer
         return await write_large_order(
             connection,
             owner=OWNER,
