@@ -78,10 +78,9 @@ def console_router(access: Access, services: ConsoleServices) -> APIRouter:
     serve_projects(pages, services.projects)
     router = APIRouter(include_in_schema=False)
     serve_assets(router, assets)
-    router.include_router(
-        sign_in_router(SignInServices(frame, services.authentication, services.wrong))
-    )
-    router.include_router(pages.router)
+    services_of_entry = SignInServices(frame, services.authentication, services.wrong)
+    router.routes.extend(sign_in_router(services_of_entry).routes)
+    router.routes.extend(pages.router.routes)
     return router
 
 

@@ -244,7 +244,7 @@ class Pages:
     """A router of pages and acts."""
 
     def __init__(self, frame: Frame) -> None:
-        self.router = APIRouter()
+        self.router = APIRouter(include_in_schema=False)
         self._frame = frame
 
     def page(self, path: str, resource: Resource) -> Callable[[Callable[..., Any]], Any]:

@@ -1,4 +1,7 @@
-"""Middleware of all endpoints: request log, tokens in addresses, common headers, HEAD (rest.md 2.1, 2.5)."""
+"""Middleware of all endpoints: request log, tokens in addresses, common headers, public prefix, HEAD.
+
+The rules are those of rest.md 1.1, 2.1 and 2.5.
+"""
 
 import re
 import time
@@ -15,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rs_order import traces
 from rs_order.correlation_ids import CORRELATION_HEADER, correlated
+from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import expected_cause, messages_answer
 
 _FACTS: Final = "rs_order.facts"
@@ -252,6 +256,18 @@ def _with_headers(cors: Sequence[RawHeader], send: Send) -> Send:
         await send(message)
 
     return send_with_headers
+
+
+class PublicPrefix:
+    """Lets the routes match below the public prefix, too (rest.md 1.1)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(f"{PUBLIC_PREFIX}/"):
+            scope = {**scope, "root_path": PUBLIC_PREFIX}
+        await self._app(scope, receive, send)
 
 
 def is_head(scope: Scope) -> bool:

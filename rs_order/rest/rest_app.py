@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 
-from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import install_error_answers
 from rs_order.rest.forwarded import ForwardedHeaders, Network
-from rs_order.rest.middleware import CommonHeaders, HeadRequests, QueryToken, RequestLog
+from rs_order.rest.middleware import (
+    CommonHeaders,
+    HeadRequests,
+    PublicPrefix,
+    QueryToken,
+    RequestLog,
+)
 from rs_order.rest.openapi import DescribedApp
 
 
@@ -38,11 +43,12 @@ def create_rest_app(
     """
     app = DescribedApp()
     for router in routers(app):
-        app.include_router(router)
-        app.include_router(router, prefix=PUBLIC_PREFIX, include_in_schema=False)
+        # The framework's way to include a router builds each endpoint once more, with its models.
+        app.router.routes.extend(router.routes)
     install_error_answers(app)
     # Starlette calls the middleware that was added last first.
     app.add_middleware(HeadRequests, routes=app.routes)
+    app.add_middleware(PublicPrefix)
     if settings.token_in_query:
         app.add_middleware(QueryToken)
     app.add_middleware(CommonHeaders, origins=settings.cross_origins)

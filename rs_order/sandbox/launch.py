@@ -34,17 +34,22 @@ from rs_order.sandbox.simulated_processing import processing_router
 def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app = FastAPI(title="REGARDS sandbox", docs_url="/sandbox/docs", redoc_url=None)
     holdings, faults = sandbox.holdings, sandbox.faults
-    app.include_router(catalog_router(holdings, faults, sandbox.directory))
-    app.include_router(stac_router(holdings, faults, sandbox.directory))
-    app.include_router(storage_router(holdings, sandbox.restores, sandbox.quotas, faults))
-    app.include_router(dam_router(holdings, faults))
-    app.include_router(processing_router(sandbox.processes, sandbox.executions, faults))
-    app.include_router(admin_router(sandbox.directory, sandbox.roles))
-    app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
-    app.include_router(authentication_router(sandbox.directory, sandbox.projects, jwt_key))
-    app.include_router(external_router(holdings, faults))
-    app.include_router(control_router(sandbox))
-    app.include_router(platform_control_router(sandbox))
+    routers = [
+        catalog_router(holdings, faults, sandbox.directory),
+        stac_router(holdings, faults, sandbox.directory),
+        storage_router(holdings, sandbox.restores, sandbox.quotas, faults),
+        dam_router(holdings, faults),
+        processing_router(sandbox.processes, sandbox.executions, faults),
+        admin_router(sandbox.directory, sandbox.roles),
+        admin_instance_router(sandbox.projects, sandbox.mailbox, faults),
+        authentication_router(sandbox.directory, sandbox.projects, jwt_key),
+        external_router(holdings, faults),
+        control_router(sandbox),
+        platform_control_router(sandbox),
+    ]
+    for router in routers:
+        # The framework's way to include a router builds each endpoint once more, with its models.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(QueryError, _reject_query)
     app.add_exception_handler(RequestValidationError, _reject_body)
     app.add_exception_handler(HTTPException, _reject_route)
