@@ -22,6 +22,11 @@ async def silent_order(here: Platform) -> int:
     """Place an order that storage was asked for twice, long ago, and return its id."""
     here.sandbox.faults.silence = True
     order = await ordered(here, new_user(here))
+
+    async def asked() -> bool:
+        return await asks_of(here, order) == 1
+
+    await eventually(asked, "storage asked")
     await here.rows(
         "update sub_order set asks = 2, asked_at = $2 where order_id = $1",
         order,
@@ -31,7 +36,9 @@ async def silent_order(here: Platform) -> int:
 
 
 async def asks_of(here: Platform, order: int) -> int:
-    (row,) = await here.rows("select asks from sub_order where order_id = $1", order)
+    (row,) = await here.rows(
+        "select coalesce(sum(asks), 0) as asks from sub_order where order_id = $1", order
+    )
     return int(row["asks"])
 
 
