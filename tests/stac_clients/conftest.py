@@ -11,10 +11,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+import yaml
 
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.sandbox.user_directory import PASSWORD
-from tests.acceptance.platform import Platform, running_platform
+from tests.acceptance.platform import TENANT, Platform, running_platform
 from tests.acceptance.shared_platform import new_user
 from tests.support.reused_broker import ReusedBroker
 from tests.support.servers import FreshBroker, fresh_database
@@ -75,6 +76,19 @@ class Eodag:
     @property
     def downloads(self) -> Path:
         return self.home / "downloads"
+
+    def have_token(self) -> None:
+        """Take a token instead of the account, as the tutorial says (S-23)."""
+        configuration = self.home / ".config/eodag/eodag.yml"
+        providers = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+        provider = providers[PROVIDER]
+        provider["auth"] = provider["search_auth"] = {
+            "type": "HTTPHeaderAuth",
+            "matching_url": provider["auth"]["matching_url"],
+            "headers": {"Authorization": "Bearer {apikey}"},
+            "credentials": {"apikey": self.here.sandbox.token(self.email, tenant=TENANT)},
+        }
+        configuration.write_text(yaml.safe_dump(providers), encoding="utf-8")
 
     async def run(self, action: str, **conditions: Any) -> dict[str, Any]:
         """Order or download what a search finds, and return what the user sees.

@@ -42,7 +42,8 @@ async def test_search_order_poll_and_download(jane: Eodag) -> None:
 
 
 async def test_only_orders(jane: Eodag) -> None:
-    """Each returns within two seconds, also if all files are on tape."""
+    """Each returns within two seconds, also if all files are on tape. A token does for an account."""
+    jane.have_token()
     jane.here.sandbox.faults.silence = True
     seen = await jane.run("order", collection="SDO_EVE")
 
