@@ -37,7 +37,7 @@ class Plot:
     title: str
     total: str
     most: str
-    """What the line at the top stands for."""
+    """The value of the line at the top."""
     summary: str
     bars: Sequence[HourBar]
     ticks: Sequence[Tick]

@@ -37,7 +37,7 @@ class DatasetRow:
     files: str
     size: str
     filters: str
-    """Which of its files are ordered; empty: all."""
+    """The filter of its files; empty: all are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class BlockRow:
 
 @dataclass(frozen=True, slots=True)
 class QuotePicture:
-    """What a quote that is ready says."""
+    """The content of a quote that is ready."""
 
     lead: str
     exact: bool

@@ -1,4 +1,4 @@
-"""What visitors enter to be quoted: queries and ids of products, and which of their files."""
+"""Reads the form of a selection to be quoted: queries, ids of products, and a filter of files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the form of the page *New order* holds."""
+    """The content of the form of the page *New order*."""
 
     queries: str = ""
     """One on each line."""

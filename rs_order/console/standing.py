@@ -11,7 +11,7 @@ from rs_order.store.standing import Cause, Standing
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What would move something."""
+    """A way to move something that stands still."""
 
     text: str
     next_at: datetime | None

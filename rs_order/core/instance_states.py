@@ -1,4 +1,4 @@
-"""What a process says of itself to the others: its health, and how its calls of other services went.
+"""Describes a process to the others: its health, and how its calls of other services went.
 
 Processes of two versions run side by side during an update, so a reader takes only what it knows.
 """

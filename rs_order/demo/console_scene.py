@@ -1,4 +1,4 @@
-"""What the demo leaves for a look at the console: an order in every state that the service makes."""
+"""Leaves an order in every state that the service makes, for a look at the console."""
 
 import asyncio
 import time

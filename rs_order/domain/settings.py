@@ -44,7 +44,7 @@ MOST_HOURS: Final = 876_000
 
 
 class ItemIds(StrEnum):
-    """What the ids of STAC items are."""
+    """The kind of id that a STAC item has."""
 
     URN = "urn"
     PROVIDER = "provider"

@@ -1,4 +1,4 @@
-"""What was done in an hour: files that storage brought back, and files that were delivered."""
+"""The throughput of an hour: files that storage brought back, and files that were delivered."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -124,7 +124,7 @@ class ArchivePlan:
 
     @property
     def growth(self) -> Growth:
-        """What the archive has with the pages of the plan."""
+        """Return the archive as it is with the pages of the plan."""
         return Growth(
             directory=self.position,
             entries=self.entries,

@@ -237,7 +237,7 @@ def _serve_descriptions(endpoints: Endpoints, access: Access, services: ArchiveS
         order_id: OrderIdInPath,
         archive_id: ArchiveIdInPath,
     ) -> Response:
-        """What an archive is, and how much of it was sent."""
+        """Describe an archive, and say how much of it was sent."""
         order = await readable_order(request, access, services, caller, OrderId(order_id))
         archive = await _archive_of(services, caller, order.id, archive_id)
         body = await _described_whole(request, services, caller, order, archive)

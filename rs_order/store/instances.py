@@ -1,4 +1,4 @@
-"""What each process says of itself, so that any of them can show all."""
+"""Stores a description of each process, so that any of them can show all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
