@@ -16,6 +16,8 @@ LARGEST_BACKLOG: Final = 10_000
 """Lines that wait for standard output. Further ones are lost."""
 CLOSE_SECONDS: Final = 2.0
 """The longest time to write the lines that wait when the process ends."""
+PAUSE_SECONDS: Final = 0.01
+"""The pause between two writes: to wake the thread for each line costs more than the line."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,10 @@ class LogWriter:
         self._capacity = capacity
         self._lines: deque[str] = deque()
         self._lost = 0
+        self._idle = False
+        """True while the thread waits for a line, so that the next one wakes it."""
         self._writing = False
+        self._closing = False
         self._cut_off = False
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="log-writer", daemon=True).start()
@@ -48,7 +53,9 @@ class LogWriter:
         with self._changed:
             if len(self._lines) < self._capacity:
                 self._lines.append(line)
-                self._changed.notify_all()
+                if self._idle:
+                    self._idle = False
+                    self._changed.notify_all()
             else:
                 self._lost += 1
         return len(line)
@@ -59,6 +66,8 @@ class LogWriter:
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Wait until all lines are written, but not for longer than this."""
         with self._changed:
+            self._closing = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._lines and not self._writing, seconds)
 
     def _run(self) -> None:
@@ -66,6 +75,8 @@ class LogWriter:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closing, PAUSE_SECONDS)
+                self._idle = not self._lines
                 self._changed.wait_for(lambda: self._lines)
                 lines, lost = list(self._lines), self._lost
                 self._lines.clear()

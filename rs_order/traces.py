@@ -86,6 +86,11 @@ class _Traces:
 _active: _Traces | None = None
 
 
+def are_on() -> bool:
+    """True if spans are written, so that their attributes are worth to be found out."""
+    return _active is not None
+
+
 def span(
     name: str,
     kind: Kind,

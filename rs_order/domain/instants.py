@@ -1,12 +1,15 @@
 """The text form of instants in messages and REST bodies (amqp.md 1.8, rest.md 3.1)."""
 
 from datetime import UTC, datetime
+from typing import Final
+
+_OFFSET: Final = len("+00:00")
 
 
 def wire_instant(at: datetime) -> str:
     """Return an instant in UTC with microseconds, without trailing zeros: ``2025-01-23T14:42:27.5Z``."""
-    moment = at.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return (moment.rstrip("0").rstrip(".") if "." in moment else moment) + "Z"
+    moment = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:-_OFFSET]
+    return (moment.rstrip("0") if at.microsecond else moment) + "Z"
 
 
 def parse_instant(text: str) -> datetime:

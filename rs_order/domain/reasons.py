@@ -91,6 +91,7 @@ class Meaning:
 
 
 _CODE = ReasonCode
+_PRECEDENCE: Final = {code: place for place, code in enumerate(ReasonCode)}
 MEANINGS: Final = {
     _CODE.PAUSED_BY_YOU: Meaning(Level.ORDER, ReasonActor.YOU, your_turn=True),
     _CODE.PAUSED_BY_ADMINISTRATOR: Meaning(Level.ORDER, ReasonActor.ADMINISTRATOR),
@@ -385,7 +386,7 @@ def _merged(found: Iterator[WaitingReason | None]) -> list[WaitingReason]:
         if one is not None:
             known = by_code.get(one.code)
             by_code[one.code] = _joined(known, one) if known else one
-    return [by_code[code] for code in ReasonCode if code in by_code]
+    return sorted(by_code.values(), key=lambda one: _PRECEDENCE[one.code])
 
 
 def _joined(one: WaitingReason, other: WaitingReason) -> WaitingReason:

@@ -18,6 +18,7 @@ from rs_order.core.reason_texts import Language, language_of
 from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
+from rs_order.domain.reasons import OrderFacts
 from rs_order.orders.apply import CATALOG_UNAVAILABLE, ApplyOrder
 from rs_order.orders.changed_quotes import changed_quote
 from rs_order.orders.create import (
@@ -57,7 +58,7 @@ from rs_order.rest.routing import (
     Documented,
     Endpoints,
 )
-from rs_order.store.order_views import OrderViews
+from rs_order.store.order_views import OrderView, OrderViews
 from rs_order.store.unit_of_work import UnitOfWork
 from rs_order.subscriptions.order_webhooks import OrderWebhook
 from rs_order.subscriptions.webhooks import ManageWebhooks
@@ -190,17 +191,18 @@ def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) 
         With `If-None-Match` and `Prefer: wait=30` the response comes as soon as something changes, and after
         30 s (at most 45) as 304.
         """
-
-        async def read() -> _ShownOrder:
-            return await _shown(access, services, request, caller, OrderId(order_id), accepted)
-
-        found = await read()
-        waited = preferred_wait(request) if is_known(request, found.tag) else None
-        until = time.monotonic() + (waited or 0)
+        reader = _OrderReader(access, services, request, caller, OrderId(order_id), accepted)
+        waited = preferred_wait(request)
+        if waited is None or "If-None-Match" not in request.headers:
+            return _order_answer(request, await reader.read())
+        found, version = await reader.read_with_version()
+        if not is_known(request, found.tag):
+            return _order_answer(request, found)
+        until = time.monotonic() + waited
         while is_known(request, found.tag) and (left := until - time.monotonic()) > 0:
             watch = services.waiting.watch
-            await watch.until_changed(caller.tenant, OrderId(order_id), found.version, left)
-            found = await read()
+            await watch.until_changed(caller.tenant, OrderId(order_id), version, left)
+            found, version = await reader.read_with_version()
         return _order_answer(request, found, waited)
 
 
@@ -210,45 +212,69 @@ class _ShownOrder:
 
     body: dict[str, Any]
     tag: str
-    version: str
-    """Of the order when, or shortly before, it was read."""
     language: Language
     next_check: timedelta | None
     """None: it is finished."""
 
 
-async def _shown(  # noqa: PLR0917 - one call, beside its definition
-    access: Access,
-    services: OrderServices,
-    request: Request,
-    caller: Caller,
-    order_id: OrderId,
-    accepted: str,
-) -> _ShownOrder:
-    """Read an order.
+@dataclass(frozen=True, slots=True)
+class _OrderReader:
+    """Reads an order for a caller."""
 
-    The facts are read first: what changes before the view is read then ends a wait at once.
+    access: Access
+    services: OrderServices
+    request: Request
+    caller: Caller
+    order_id: OrderId
+    accepted: str
+    """The languages that the caller accepts."""
 
-    Raises:
-        HttpError: there is no such order, or it is another user's.
-    """
-    facts = await services.waiting.facts(caller.tenant, order_id)
-    view = await services.views.order(caller.tenant, order_id)
-    if view is None or facts is None:
-        raise HttpError(404)
-    if not may_read_order_of(caller, view.owner):
-        raise HttpError(403)
-    language = language_of(accepted)
-    wait = None
-    if facts.unfinished and view.status.unfinished:
-        wait = waiting(facts, await services.waiting.expectations(caller.tenant))
-    waits = {order_id: wait_members(wait, language)} if wait else {}
-    (body,) = await order_entities(request, access, services.users, caller, [view], waits=waits)
-    tag = weak_tag(sha256(orjson.dumps(body)).hexdigest()[:24])
-    return _ShownOrder(body, tag, version_of(facts), language, wait.next_check if wait else None)
+    async def read(self) -> _ShownOrder:
+        """Return the order. What its reason follows from is read only if it isn't finished.
+
+        Raises:
+            HttpError: there is no such order, or it is another user's.
+        """
+        view = await self._view()
+        facts = await self._facts() if view.status.unfinished else None
+        return await self._shown(view, facts)
+
+    async def read_with_version(self) -> tuple[_ShownOrder, str]:
+        """Return the order, and its version when, or shortly before, it was read.
+
+        The facts are read first: what changes before the view is read then ends a wait at once.
+
+        Raises:
+            HttpError: there is no such order, or it is another user's.
+        """
+        facts = await self._facts()
+        return await self._shown(await self._view(), facts), version_of(facts)
+
+    async def _view(self) -> OrderView:
+        view = await self.services.views.order(self.caller.tenant, self.order_id)
+        if view is None:
+            raise HttpError(404)
+        if not may_read_order_of(self.caller, view.owner):
+            raise HttpError(403)
+        return view
+
+    async def _facts(self) -> OrderFacts | None:
+        return await self.services.waiting.facts(self.caller.tenant, self.order_id)
+
+    async def _shown(self, view: OrderView, facts: OrderFacts | None) -> _ShownOrder:
+        language, waiting_orders = language_of(self.accepted), self.services.waiting
+        wait = None
+        if facts and facts.unfinished and view.status.unfinished:
+            wait = waiting(facts, await waiting_orders.expectations(self.caller.tenant))
+        waits = {view.id: wait_members(wait, language)} if wait else {}
+        (body,) = await order_entities(
+            self.request, self.access, self.services.users, self.caller, [view], waits=waits
+        )
+        tag = weak_tag(sha256(orjson.dumps(body)).hexdigest()[:24])
+        return _ShownOrder(body, tag, language, wait.next_check if wait else None)
 
 
-def _order_answer(request: Request, found: _ShownOrder, waited: int | None) -> Response:
+def _order_answer(request: Request, found: _ShownOrder, waited: int | None = None) -> Response:
     """Return the order, or 304 if the caller has it."""
     known = is_known(request, found.tag)
     answer = Response(status_code=304) if known else json_answer(request, found.body)

@@ -19,6 +19,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Resource, RoleAccess
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
+from rs_order.rest.forwarded import header_of
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.rate_limits import RequestLimits
 from rs_order.rest.resources import DISABLE_MAINTENANCE, SEARCH_ORDERS
@@ -138,7 +139,7 @@ def seconds_left(request: Request, access: Access) -> float:
 
 
 def _caller(request: Request, access: Access) -> Caller:
-    authorization = request.headers.get("Authorization", "")
+    authorization = header_of(request.scope, b"authorization") or ""
     if authorization.startswith(_BEARER):
         try:
             return access.tokens.verify(authorization.removeprefix(_BEARER).strip())

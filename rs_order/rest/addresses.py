@@ -1,6 +1,7 @@
 """Addresses of the service as the caller sees them (rest.md 1.2)."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ from fastapi import Request
 from starlette.datastructures import URL
 
 from rs_order.domain.identity import SERVICE
-from rs_order.rest.forwarded import forwarded_prefix
+from rs_order.rest.forwarded import forwarded_prefix, header_of
 
 PUBLIC_PREFIX: Final = f"/api/v1/{SERVICE}"
 """The path prefix under which the gateway publishes the service.
@@ -19,10 +20,21 @@ The service serves it too, so that it also works without a gateway (rest.md 1.1)
 
 def base_address(request: Request) -> str:
     """Return scheme, host, port and prefix for links, as the caller sees them."""
-    prefix = forwarded_prefix(request.scope)
-    if not prefix and request.url.path.startswith(f"{PUBLIC_PREFIX}/"):
+    scope = request.scope
+    prefix = forwarded_prefix(scope)
+    if not prefix and scope["path"].startswith(f"{PUBLIC_PREFIX}/"):
         prefix = PUBLIC_PREFIX
-    return f"{request.url.scheme}://{request.url.netloc}{prefix}"
+    server = scope.get("server")
+    host = header_of(scope, b"host")
+    return _origin(scope["scheme"], host, tuple(server) if server else None) + prefix
+
+
+@lru_cache
+def _origin(scheme: str, host: str | None, server: tuple[str, int] | None) -> str:
+    """Return scheme, host and port of a request to a server with a header ``Host``."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    address = URL(scope={"scheme": scheme, "path": "/", "server": server, "headers": headers})
+    return f"{address.scheme}://{address.netloc}"
 
 
 def service_path(request: Request) -> str:

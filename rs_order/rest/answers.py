@@ -29,13 +29,16 @@ class LinkWriter:
         self._base = base_address(request)
         self._roles = roles
         self._caller = caller
-        self._allowed: dict[Resource, bool] = {}
+        self._allowed: dict[tuple[str, str], bool] = {}
+        """By verb and template."""
 
     def to(self, rel: str, resource: Resource, **variables: object) -> list[LinkItem]:
         """Return a list with the link, or an empty list if the caller's role may not use the resource."""
-        if resource not in self._allowed:
-            self._allowed[resource] = may_use(self._roles, self._caller, resource)
-        if not self._allowed[resource]:
+        key = resource.verb, resource.template
+        allowed = self._allowed.get(key)
+        if allowed is None:
+            allowed = self._allowed[key] = may_use(self._roles, self._caller, resource)
+        if not allowed:
             return []
         return [{"rel": rel, "href": self._base + expand(resource.template, variables)}]
 
@@ -95,7 +98,9 @@ def _page_links(request: Request, paging: Paging, pages: int) -> list[LinkItem]:
 
 def _around_page_number(request: Request, paging: Paging) -> tuple[str, str]:
     """Return the parts of a page's address before and after its number."""
-    parameters = parse_qsl(request.url.query, keep_blank_values=True)
+    parameters = parse_qsl(
+        request.scope["query_string"].decode(errors="replace"), keep_blank_values=True
+    )
     kept = [one for one in parameters if one[0] not in _PAGING_PARAMETERS]
     others = f"{urlencode(kept)}&" if kept else ""
     sorts = "".join(f"&sort={sort}" for sort in paging.sort)

@@ -21,7 +21,9 @@ def weak_tag(version: str) -> str:
 
 def is_known(request: Request, tag: str) -> bool:
     """True if the caller has the representation with this tag; tags are compared weakly (RFC 9110)."""
-    value = request.headers.get("If-None-Match", "")
+    value = request.headers.get("If-None-Match")
+    if value is None:
+        return False
     (wanted,) = _TAG.findall(tag)
     return value.strip() == "*" or wanted in _TAG.findall(value)
 

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from rs_order.rest.errors import messages_answer
+from rs_order.rest.head_with_body import HeadWithBody
 
 _PIECE: Final = 16 * 1024
 """Bytes that the parser receives at a time. A head behind another request may exceed its limit by them."""
@@ -157,6 +158,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.waiting_requests:
             raise ValueError("too many requests sent ahead")
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", HeadWithBody(self.transport, self.loop))
         self._frames = self._body = 0
         self._in_body = True
         self._set_deadline(self._limits.body_seconds)

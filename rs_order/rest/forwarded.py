@@ -26,6 +26,17 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
+def header_of(scope: Scope, name: bytes) -> str | None:
+    """Return the first header of a request with a name in lower case, or None.
+
+    ``starlette.datastructures.Headers`` decodes each name and value that it passes on its way.
+    """
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
 def forwarded_prefix(scope: Scope) -> str:
     """Return the prefix that the gateway removed from the path, or an empty string."""
     prefix: str = scope.get(_PREFIX, "")
@@ -51,11 +62,13 @@ class ForwardedHeaders:
         await self._app(scope, receive, send)
 
     def _apply(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        address, proxies = self._caller(scope["client"][0], _entries(headers, "X-Forwarded-For"))
-        scope["client"] = (address, 0 if proxies else scope["client"][1])
-        if not proxies:
+        peer, port = scope["client"]
+        if not self._trusts(peer):
+            scope["client"] = (_normal(peer), port)
             return
+        headers = Headers(scope=scope)
+        address, proxies = self._caller(peer, _entries(headers, "X-Forwarded-For"))
+        scope["client"] = (address, 0)
         forwarded = _Forwarded.of(headers, proxies)
         if forwarded.scheme in _SCHEMES:
             scope["scheme"] = forwarded.scheme
@@ -68,7 +81,8 @@ class ForwardedHeaders:
     def _caller(self, peer: str, entries: list[str]) -> tuple[str, int]:
         """Return the caller's address and the number of trusted proxies between it and the service.
 
-        The caller's address is the first one, from the end, that is not a trusted proxy's.
+        ``peer`` is one of them. The caller's address is the first one, from the end, that is no trusted
+        proxy's.
         """
         address, proxies = _normal(peer), 0
         while self._trusts(address):
@@ -128,6 +142,7 @@ def _pairs(element: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 
+@lru_cache(maxsize=1024)
 def _normal(address: str) -> str:
     parsed = _parsed(address)
     return str(parsed) if parsed else address

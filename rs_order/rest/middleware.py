@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +19,11 @@ from rs_order import traces
 from rs_order.correlation_ids import CORRELATION_HEADER, correlated
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import expected_cause, messages_answer
+from rs_order.rest.forwarded import header_of
 
+_CORRELATION: Final = CORRELATION_HEADER.encode("latin-1")
+_PARENT: Final = traces.HEADER.encode("latin-1")
+_NO_SPAN: Final = nullcontext()
 _FACTS: Final = "rs_order.facts"
 _HEAD: Final = "rs_order.head"
 _DOTS_OF_JWT: Final = 2
@@ -47,7 +50,7 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with correlated(Headers(scope=scope).get(CORRELATION_HEADER)):
+        with correlated(header_of(scope, _CORRELATION)):
             await self._logged(scope, receive, _ResponseRecorder(send))
 
     async def _logged(self, scope: Scope, receive: Receive, response: "_ResponseRecorder") -> None:
@@ -86,9 +89,9 @@ class RequestLog:
 def _span(scope: Scope) -> AbstractContextManager[None]:
     """Return the span of a request. Monitoring has none."""
     path = scope["path"]
-    if "/actuator/" in path:
-        return nullcontext()
-    parent = Headers(scope=scope).get(traces.HEADER)
+    if not traces.are_on() or "/actuator/" in path:
+        return _NO_SPAN
+    parent = header_of(scope, _PARENT)
     return traces.span(f"HTTP {scope['method']}", "SERVER", parent=parent, url_path=path)
 
 
@@ -130,7 +133,7 @@ def _token(scope: Scope) -> str | None:
     if not tokens:
         return None
     signed = [token for token in tokens if token.count(".") == _DOTS_OF_JWT]
-    if not signed and "Authorization" in Headers(scope=scope):
+    if not signed and header_of(scope, b"authorization") is not None:
         return None
     return (signed or tokens)[0]
 
@@ -193,6 +196,7 @@ _NO_CACHE: Final = raw_headers(
         "Expires": "0",
     }
 )
+_CACHE_NAMES: Final = frozenset(name for name, _ in _NO_CACHE)
 _SECURITY: Final = raw_headers(
     {
         "X-Frame-Options": "DENY",
@@ -220,18 +224,18 @@ class CommonHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        cors = self._cors(headers.get("Origin", ""))
-        if scope["method"] == "OPTIONS" and "Authorization" not in headers:
+        cors = self._cors(scope)
+        if scope["method"] == "OPTIONS" and header_of(scope, b"authorization") is None:
             response = Response()
             response.raw_headers += cors
             await response(scope, receive, send)
         else:
             await self._app(scope, receive, _with_headers(cors, send))
 
-    def _cors(self, origin: str) -> Sequence[RawHeader]:
+    def _cors(self, scope: Scope) -> Sequence[RawHeader]:
         if not self._origins:
             return _CORS_OF_ALL
+        origin = header_of(scope, b"origin") or ""
         if not self._origins.isdisjoint({origin.lower(), _host(origin.lower())}):
             return raw_headers({**_CORS, "Access-Control-Allow-Origin": origin, "Vary": "Origin"})
         return raw_headers({"Vary": "Origin"})
@@ -247,10 +251,9 @@ def _with_headers(cors: Sequence[RawHeader], send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = message["headers"]
-            names = {name for name, _ in own}
             # An endpoint that sets one of the cache headers decides about all of them.
-            no_cache = [] if any(name in names for name, _ in _NO_CACHE) else _NO_CACHE
-            added = [*cors, *no_cache, *_SECURITY]
+            decides = not _CACHE_NAMES.isdisjoint([name for name, _ in own])
+            added = [*cors, *_SECURITY] if decides else [*cors, *_NO_CACHE, *_SECURITY]
             replaced = {name for name, _ in added}
             message["headers"] = [one for one in own if one[0] not in replaced] + added
         await send(message)

@@ -21,6 +21,7 @@ from rs_order.ports import Resource
 from rs_order.rest.addresses import PUBLIC_PREFIX, base_address
 from rs_order.rest.answers import json_answer
 from rs_order.rest.errors import Messages
+from rs_order.rest.indexed_router import IndexedRouter
 from rs_order.rest.problems import ProblemBody
 from rs_order.rest.resources import (
     DOWNLOAD_PUBLIC_FILE,
@@ -126,7 +127,10 @@ class DescribedApp(FastAPI):
             redoc_url=None,
             # A path with an additional slash at its end gets 404, as in the reference.
             redirect_slashes=False,
+            # Spans of requests are written by the middleware (``traces.py``).
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
+        self.router = IndexedRouter(redirect_slashes=False)
 
     def openapi(self) -> Document:
         """Return the document, which is created once."""

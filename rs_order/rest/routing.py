@@ -23,6 +23,7 @@ from rs_order.rest.access import (
     require_served_tenant,
 )
 from rs_order.rest.errors import HttpError, Messages
+from rs_order.rest.forwarded import header_of
 from rs_order.rest.keyed_requests import (
     KEY_HEADER,
     KeyedAnswers,
@@ -249,10 +250,9 @@ def limited(request: Request, most: int) -> Request:
     Raises:
         HTTPException: 413 if the header Content-Length already exceeds the limit.
     """
-    too_large = HTTPException(413, f"The body is larger than {most} bytes")
-    length = request.headers.get("Content-Length", "")
+    length = header_of(request.scope, b"content-length") or ""
     if length.isdecimal() and int(length) > most:
-        raise too_large
+        raise _too_large(most)
     read = 0
 
     async def receive() -> Message:
@@ -260,10 +260,14 @@ def limited(request: Request, most: int) -> Request:
         message = await request.receive()
         read += len(message.get("body", b""))
         if read > most:
-            raise too_large
+            raise _too_large(most)
         return message
 
     return Request(request.scope, receive)
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"The body is larger than {most} bytes")
 
 
 def _common_responses(resource: Resource, verb: str) -> Responses:

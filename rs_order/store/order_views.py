@@ -1,11 +1,11 @@
 """Views of orders: read by plain SQL without domain objects; no connection is held between two calls."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, cast
 
 from rs_order.domain.files import FileFilter
 from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
@@ -135,14 +135,8 @@ class OrderViews:
     ) -> Listed[OrderView]:
         """Return the owner's orders, newest first, without the deleted ones."""
         rows = await read_rows(self._pool, tenant, SQL["of_owner"], owner, limit, offset)
-        if rows:
-            ids = [OrderId(row["id"]) for row in rows]
-            return Listed(rows[0]["total"], await self.orders(tenant, ids))
-        if not offset:
-            return Listed(0, ())
-        # The page is behind the last order.
-        (counted,) = await read_rows(self._pool, tenant, SQL["count_of_owner"], owner)
-        return Listed(counted["count"], ())
+        total = rows[0]["total"]
+        return Listed(total, [] if rows[0]["id"] is None else _views_in(rows))
 
     async def search(
         self,
@@ -155,10 +149,10 @@ class OrderViews:
     ) -> Listed[OrderView]:
         """Return a page of the orders of all owners that fulfil the conditions."""
         found = sorted_statement(SQL["found"], _DEFAULT_ORDER, _COLUMNS, sort, last="id")
-        async with reading(self._pool, tenant) as connection:
-            total: int = await connection.fetchval(SQL["count_found"], *_restrictions(wanted))
-            ids = await _ids(connection, found, *_restrictions(wanted), limit, offset)
-            return Listed(total, await load_views(connection, ids))
+        conditions = _restrictions(wanted)
+        (counted,) = await read_rows(self._pool, tenant, SQL["count_found"], *conditions)
+        rows = await read_rows(self._pool, tenant, found, *conditions, limit, offset)
+        return Listed(counted["count"], _views_in(rows))
 
     async def export(
         self, tenant: Tenant, wanted: OrderSearch
@@ -202,10 +196,17 @@ async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[Ord
 
 
 def _views_of(ids: Sequence[OrderId], found: Sequence[Row]) -> list[OrderView]:
-    rows: dict[int, list[Row]] = defaultdict(list)
-    for row in found:
-        rows[row["id"]].append(row)
-    return [_view_of(rows[id_]) for id_ in ids if id_ in rows]
+    views = {view.id: view for view in _views_in(found)}
+    return [views[id_] for id_ in ids if id_ in views]
+
+
+def _views_in(rows: Sequence[Row]) -> list[OrderView]:
+    """Return the orders in rows of which those of one order follow each other."""
+    return [_view_of(list(own)) for _, own in groupby(rows, _id_of)]
+
+
+def _id_of(row: Row) -> int:
+    return cast("int", row["id"])
 
 
 def _view_of(rows: Sequence[Row]) -> OrderView:

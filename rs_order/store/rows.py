@@ -1,7 +1,7 @@
 """Conversion of rows to domain objects and back."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -22,20 +22,22 @@ from rs_order.domain.states import (
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.pool import Row
 
+_FILES_COLUMNS: Final = [(state, f"{state.lower()}_files") for state in FileState]
+_BYTES_COLUMNS: Final = [(state, f"{state.lower()}_bytes") for state in FileState]
+
 
 def counters_of(row: Row) -> FileCounters:
     return FileCounters(
-        files={state: row[f"{state.lower()}_files"] for state in FileState},
-        bytes={state: row[f"{state.lower()}_bytes"] for state in FileState},
+        files={state: row[column] for state, column in _FILES_COLUMNS},
+        bytes={state: row[column] for state, column in _BYTES_COLUMNS},
     )
 
 
 def _counter_columns(counters: FileCounters) -> dict[str, int]:
-    columns: dict[str, int] = {}
-    for state in FileState:
-        columns[f"{state.lower()}_files"] = counters.files[state]
-        columns[f"{state.lower()}_bytes"] = counters.bytes[state]
-    return columns
+    return {
+        **{column: counters.files[state] for state, column in _FILES_COLUMNS},
+        **{column: counters.bytes[state] for state, column in _BYTES_COLUMNS},
+    }
 
 
 def order_of(row: Row) -> Order:

@@ -424,7 +424,6 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("outbox", "lag", (datetime.now(UTC),)),
     ("order_views", "owner", (2,)),
     ("order_views", "orders", ([1, 2],)),
-    ("order_views", "count_of_owner", ("user1",)),
     ("order_views", "of_owner", ("user1", 20, 0)),
     ("order_views", "found", (None, None, None, None, None, 20, 0)),
     ("order_views", "found_after", (None, None, None, None, None, 7, 1000)),
