@@ -340,6 +340,24 @@ class FileToDownload:
     """Of the last complete download; None: there was none yet."""
     verified_at: datetime | None = None
     """When a download last proved that these bytes have the checksum of the catalog; None: never."""
+    assembled_crc32: int | None = None
+    """The CRC-32 of what an archive sent of it, if that was read in parts, and never as a whole."""
+
+    @property
+    def crc32(self) -> int | None:
+        """The CRC-32 of all its bytes, if it is known."""
+        return self.hashes.crc32 if self.hashes else self.assembled_crc32
+
+    @property
+    def is_assembled(self) -> bool:
+        """True if an archive sent it from parts that no complete download has confirmed since."""
+        assembled = self.assembled_crc32
+        return assembled is not None and not (self.hashes and self.hashes.crc32 == assembled)
+
+    @property
+    def is_disproved(self) -> bool:
+        """True if a complete download had other bytes than an archive sent from parts."""
+        return self.is_assembled and self.hashes is not None
 
     @property
     def proven_sha256(self) -> bytes | None:
@@ -395,7 +413,8 @@ class FileOutcome:
     reason: str | None = None
     """The cause of a failure, for the user; None if the file was downloaded."""
     unverifiable: bool = False
-    """Downloaded, but its checksum is of a kind that can't be checked. The history of the order says so."""
+    """Downloaded, but its checksum wasn't checked: it is of a kind that can't be, or the file was read in
+    parts. The history of the order says so."""
     hashes: ContentHashes | None = None
     """Of the bytes that were downloaded; None if there are none of this file, or they are a copy's."""
 
@@ -486,6 +505,18 @@ class TooShort(FetchError):
     code = "too-short"
 
 
+class PartsDiffer(FetchError):
+    """The parts of a file that were read at different times don't make it up. It can be read as a whole."""
+
+    code = "parts-differ"
+
+
+class PartsDisproved(FetchError):
+    """An archive sent a file from parts, and a complete download of it had other bytes."""
+
+    code = "parts-disproved"
+
+
 class WrongContent(FetchError):
     """The bytes received don't match the checksum of the catalog, or are more than its size."""
 
@@ -504,6 +535,8 @@ class OpenFile:
     """The content in chunks of at most 256 KiB, read from the source as they are consumed."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Response headers of the source that describe the file, not the connection."""
+    start: int = 0
+    """The byte of the file that the chunks begin with."""
 
     @property
     def announced_size(self) -> int | None:
@@ -516,13 +549,23 @@ class FileSources(Protocol):
     """The sources of files: rs-storage, rs-dam, or any URL (remote-services.md 2.9, 3.4, 3.5)."""
 
     def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
+        self, tenant: Tenant, email: str, file: FileToDownload, *, start: int = 0
     ) -> AbstractAsyncContextManager[OpenFile]:
         """Open a file in the name of a user.
+
+        Args:
+            tenant: the project of the file.
+            email: the user.
+            file: the file.
+            start: the byte to begin with, if the source can do that; else it begins with the first.
 
         Raises:
             FetchError: on entering, or while reading when the transfer breaks.
         """
+        ...
+
+    def takes_ranges(self, file: FileToDownload) -> bool:
+        """Return whether the source of a file has lately begun with another byte than the first."""
         ...
 
 

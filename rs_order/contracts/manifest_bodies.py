@@ -27,6 +27,15 @@ class ManifestFileDto(DescribedFileDto):
     url: str = Field(description="Needs no token beside it, until the order expires.")
 
 
+class ArchivedFileDto(DescribedFileDto):
+    """A file in an archive."""
+
+    assembled: bool = Field(
+        description="True if storage delivered it in parts, and no download has compared all of it with the "
+        "checksum of the catalog. Then `verified` is null, and `crc32` is that of the bytes in the archive."
+    )
+
+
 class FailedFileDto(WireModel):
     """A file that can't be had."""
 
@@ -63,5 +72,5 @@ class ArchiveManifestDto(WireModel):
     archive: str = Field(examples=["a7"])
     order: int = Field(examples=[12])
     generated: Instant
-    files: list[DescribedFileDto] = Field(description="Under their names in the archive.")
+    files: list[ArchivedFileDto] = Field(description="Under their names in the archive.")
     failed: list[MissingFileDto] = Field(description="Those that `NOTICE.txt` names.")

@@ -109,6 +109,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A place in a file, and the CRC-32 of the bytes before it, as they were read for an archive."""
+
+    position: int
+    crc32: int
+
+
+FIRST_BYTE: Final = Checkpoint(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Entries of an archive that follow each other."""
 

@@ -9,6 +9,13 @@ QUOTA_EXCEEDED: Final = "Download failed due to exceeded quota"
 """For a 429 without a text of its own."""
 NO_ANSWER: Final = "Server returned no content"
 """rs-storage or rs-dam could not be reached, or did not respond."""
+PARTS_DIFFER: Final = (
+    "Storage delivers another content than before; the file will be read as a whole"
+)
+"""The parts of a file that were read at different times don't make up the file."""
+PARTS_DISPROVED: Final = (
+    "Wrong content: parts of it that were sent before aren't those of the catalog"
+)
 TRANSFER_FAILED: Final = "Error during file download"
 """An external file could not be opened or read to its end."""
 NO_CHECKSUM: Final = "The file has no checksum to ask storage for"

@@ -16,7 +16,14 @@ from rs_order.downloads.make_archives import MakeArchives, NothingAvailable
 from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import Settle
-from rs_order.ports import Clock, FetchResult, FileOutcome, TooShort
+from rs_order.ports import (
+    Clock,
+    FetchResult,
+    FileOutcome,
+    PartsDiffer,
+    PartsDisproved,
+    TooShort,
+)
 from rs_order.store.archives import Archives
 
 MOST_SHORT_READS: Final = 3
@@ -63,6 +70,7 @@ class ArchiveDeliveries:
                     yield piece
                     sent.add(len(piece))
                     if sent.is_due:
+                        await reader.keep()
                         await self._record(request, sent)
         except EntryFailed as error:
             await finish_anyway(self._fail(request, error, sent))
@@ -82,12 +90,12 @@ class ArchiveDeliveries:
         number = 0
         while page := await self._archives.page(tenant, archive.id, number):
             ids = [*(entry.file_id for entry in page.entries), *page.copies]
-            files = await self._archives.files(tenant, archive.order_id, ids)
+            files = await self._archives.files(tenant, archive, ids)
             outcomes = [
                 FileOutcome(
                     id_,
                     FetchResult.DOWNLOADED,
-                    unverifiable=why_unverifiable(file) is not None,
+                    unverifiable=why_unverifiable(file) is not None or file.is_assembled,
                 )
                 for id_, file in files.items()
             ]
@@ -105,10 +113,16 @@ class ArchiveDeliveries:
         if failed.ends_archive:
             sent.take()  # its bytes don't count any more
             await self._archives.supersede(tenant, archive.id)
+        elif isinstance(error, PartsDiffer):
+            await self._archives.forget_checkpoints(tenant, archive.id, failed.file.id)
+            return
         elif error.result is FetchResult.FAILED and not error.is_gone:
             return
-        outcome = FileOutcome(failed.file.id, error.result, error.reason)
-        await self._settle(tenant, archive.order_id, [outcome])
+        if not isinstance(
+            error, PartsDisproved
+        ):  # then the file is right, and only the archive isn't
+            outcome = FileOutcome(failed.file.id, error.result, error.reason)
+            await self._settle(tenant, archive.order_id, [outcome])
         if failed.ends_archive:
             failed.successor = await self._make_successor(request)
 
@@ -137,12 +151,14 @@ class ArchiveDeliveries:
         return Selection(files=ids)
 
     async def _is_wrong(self, request: ArchiveRequest, failed: EntryFailed) -> bool:
-        """True if the file is another one, or again and again shorter, than the catalog says."""
+        """True if the archive can't hold the file: its content is another, or again and again too short."""
         if isinstance(failed.error, TooShort):
             times = await self._archives.count_short_read(
                 request.tenant, request.archive.id, failed.file.id
             )
             return times >= MOST_SHORT_READS
+        if isinstance(failed.error, PartsDisproved):
+            return True
         return failed.error.result is FetchResult.WRONG_CONTENT
 
 

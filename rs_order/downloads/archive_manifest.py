@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 
-from rs_order.domain.archives import Archive, Page
+from rs_order.domain.archives import Archive, Entry, Page
 from rs_order.domain.ids import Tenant
 from rs_order.domain.instants import wire_instant
 from rs_order.downloads.entry_names import one_line
 from rs_order.downloads.list_formats import described
 from rs_order.downloads.order_zip import OrderDeleted
+from rs_order.ports import ListedFile
 from rs_order.store.archives import Archives
 
 
@@ -59,10 +60,18 @@ async def _of_page(
 ) -> Sequence[Mapping[str, Any]]:
     entries = [entry for entry in page.entries if not entry.is_notice]
     ids = [entry.file_id for entry in entries]
-    listed = await archives.listed(tenant, archive.order_id, ids)
+    listed = await archives.listed(tenant, archive, ids)
     if len(listed) < len(entries):
         raise OrderDeleted
-    return [described(entry.name, listed[entry.file_id]) for entry in entries]
+    return [_of_entry(entry, listed[entry.file_id]) for entry in entries]
+
+
+def _of_entry(entry: Entry, listed: ListedFile) -> Mapping[str, Any]:
+    """Describe an entry. What was proven of its file doesn't count if the archive sent other bytes."""
+    known, file = described(entry.name, listed), listed.file
+    if file.is_assembled:
+        known.update(crc32=f"{file.assembled_crc32:08x}", verified=None)
+    return {**known, "assembled": file.is_assembled}
 
 
 async def _failed(

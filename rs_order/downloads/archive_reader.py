@@ -1,23 +1,32 @@
-"""Produces parts of an archive from the files that it holds (faces.md R-15 to R-19, R-22)."""
+"""Produces parts of an archive from the files that it holds (faces.md R-15 to R-19, R-21, R-22)."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Final
 
-from rs_order.domain.archives import NOTICE_ID, Archive, ArchiveId, Entry, Page
+from rs_order.domain import failure_reasons
+from rs_order.domain.archives import (
+    FIRST_BYTE,
+    NOTICE_ID,
+    Archive,
+    ArchiveId,
+    Checkpoint,
+    Entry,
+    Page,
+)
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS, entry_length
 from rs_order.downloads.checksums import algorithm_of
-from rs_order.downloads.fetching import SMALL, finish_anyway
+from rs_order.downloads.fetching import SMALL, ContentCheck, finish_anyway
 from rs_order.downloads.file_reading import FileReading
 from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import OpenReading, Reader, Readings
-from rs_order.ports import Clock, FetchError, FileToDownload
+from rs_order.ports import Clock, FetchError, FileToDownload, PartsDisproved
 from rs_order.store.archives import Archives
 
 READ_FOR_DIRECTORY: Final = 64 * 2**20
@@ -99,6 +108,12 @@ class ArchiveReader:
         self._part = request.part
         self._layout = LAYOUTS[archive.format](archive.created_at)
         self._proven = _Proven()
+        self._assembled: dict[DataFileId, Checkpoint] = {}
+        """What was read of files in parts, until it is kept; it is all of them."""
+        self._large: dict[DataFileId, OpenReading] = {}
+        """The files that were opened and are so large that checkpoints are kept."""
+        self._passed: FileToDownload | None = None
+        """The file whose content passed last, with its hashes."""
         self._ahead: FileReading | None = None
         """The reading of the next file, which was begun before its turn."""
         self._one_at_a_time = False
@@ -113,7 +128,8 @@ class ArchiveReader:
 
         An entry in which the part begins is read from its first byte, and what is before the part is
         dropped: storage delivers whole files, and only these can be verified (R-17). If a reader is parked
-        before the part, it goes on (R-33).
+        before the part, it goes on (R-33). Where storage takes ranges, a large file is read from the last
+        checkpoint on; then it isn't verified (R-21).
 
         Raises:
             SkippingAhead: it takes too long to get to the part; nothing was sent.
@@ -141,7 +157,7 @@ class ArchiveReader:
     async def _end(self) -> None:
         if self._ahead is not None:
             await self._ahead.stop()
-        await self._keep()
+        await self.keep()
 
     async def _from(self, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield positions and bytes, from the entry or record on in which the part begins."""
@@ -173,7 +189,7 @@ class ArchiveReader:
             end = trailer + self._layout.trailer_length(entry)
             file = files[entry.file_id]
             if end > part.start:
-                if trailer > part.start or (file.hashes is None and self._layout.has_checksums):
+                if trailer > part.start or (file.crc32 is None and self._layout.has_checksums):
                     ahead = files.get(following.file_id) if following and end < part.end else None
                     async with aclosing(self._content(file, content, part.start, ahead)) as pieces:
                         first = await anext(pieces)
@@ -182,10 +198,10 @@ class ArchiveReader:
                         yield first
                         async for piece in pieces:
                             yield piece
-                    file = self._proven.files[entry.file_id]
-                yield trailer, self._layout.trailer(entry, file.hashes.crc32 if file.hashes else 0)
+                    file = self._passed or file
+                yield trailer, self._layout.trailer(entry, file.crc32 or 0)
                 if self._proven.bytes >= _KEEP_AT:
-                    await self._keep()
+                    await self.keep()
             position = end
 
     async def _notice(self, entry: Entry, position: int) -> AsyncGenerator[tuple[int, bytes], None]:
@@ -224,6 +240,8 @@ class ArchiveReader:
             async with AsyncExitStack() as closing:
                 await closing.enter_async_context(self._places.in_file(self._reader, file))
                 opened = await self._opened(closing, file, place.of_file)
+                if self._readings.has_checkpoints(file):
+                    self._large[file.id] = opened
                 pieces = await closing.enter_async_context(aclosing(opened.pieces()))
                 if following and not self._one_at_a_time and (file.size or 0) <= SMALL:
                     self._ahead = self._readings.start(self._reader, following)
@@ -234,11 +252,24 @@ class ArchiveReader:
                         position += len(packed)
         except FetchError as error:
             raise EntryFailed(file, error) from error
-        check = opened.check
-        verified_at = self._clock.now() if algorithm_of(file) is not None else None
-        self._proven.files[file.id] = replace(file, hashes=check.hashes, verified_at=verified_at)
-        self._proven.bytes += check.received
+        self._note(file, opened.check)
         yield position, packer.flush()
+
+    def _note(self, file: FileToDownload, check: ContentCheck) -> None:
+        """Note a file whose content passed.
+
+        Raises:
+            EntryFailed: it was proven, and isn't what the archive has sent of it before.
+        """
+        if check.assembled_crc32 is not None:
+            self._assembled[file.id] = Checkpoint(check.received, check.assembled_crc32)
+            self._passed = replace(file, assembled_crc32=check.assembled_crc32)
+            return
+        verified_at = self._clock.now() if algorithm_of(file) is not None else None
+        self._passed = replace(file, hashes=check.hashes, verified_at=verified_at)
+        self._proven.files[file.id] = self._passed
+        self._proven.bytes += check.received
+        _refuse_disproved(self._passed)
 
     async def _opened(self, closing: AsyncExitStack, file: FileToDownload, at: int) -> OpenReading:
         """Open a file, until the end of a context. In the middle of a response it is tried again for a while.
@@ -247,10 +278,14 @@ class ArchiveReader:
             FetchError: it can't be opened.
         """
         until, pause = time.monotonic() + OPENING_SECONDS, FIRST_PAUSE
+        begun = await self._checkpoint(file, at)
         while True:
             ahead, self._ahead = self._ahead, None
             opening = self._readings.open(
-                *(self._reader, file, at), ahead=ahead, cut_off=lambda: not self._complete
+                *(self._reader, file, at),
+                begun=begun,
+                ahead=ahead,
+                cut_off=lambda: not self._complete,
             )
             try:
                 opened = await closing.enter_async_context(opening)
@@ -263,6 +298,12 @@ class ArchiveReader:
                 return opened
             await asyncio.sleep(pause)
             pause *= 2
+
+    async def _checkpoint(self, file: FileToDownload, at: int) -> Checkpoint:
+        """Return the last checkpoint at or before a byte of a file."""
+        if at == 0 or not self._readings.has_checkpoints(file):
+            return FIRST_BYTE
+        return await self._archives.checkpoint(self._tenant, self._archive.id, file, at)
 
     async def _directory(self, start: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the records from the one on that has a byte of the directory, and the end."""
@@ -285,9 +326,11 @@ class ArchiveReader:
 
     async def _files(self, page: Page) -> Mapping[DataFileId, FileToDownload]:
         wanted = [entry.file_id for entry in page.entries if not entry.is_notice]
-        files = await self._archives.files(self._tenant, self._archive.order_id, wanted)
+        files = await self._archives.files(self._tenant, self._archive, wanted)
         if len(files) < len(wanted):
             raise ArchiveGone
+        for file in files.values():
+            _refuse_disproved(file)
         return files
 
     async def _crcs(self, page: Page) -> Mapping[DataFileId, int]:
@@ -301,11 +344,11 @@ class ArchiveReader:
         """
         until = time.monotonic() + LONGEST_WAIT
         while True:
-            await self._keep()
+            await self.keep()
             files = await self._files(page)
-            unproven = [file for file in files.values() if file.hashes is None]
+            unproven = [file for file in files.values() if file.crc32 is None]
             if not unproven:
-                known = {file.id: file.hashes.crc32 for file in files.values() if file.hashes}
+                known = {file.id: file.crc32 or 0 for file in files.values()}
                 return {**known, NOTICE_ID: self._archive.notice_crc or 0}
             if sum(file.size or 0 for file in unproven) <= READ_FOR_DIRECTORY:
                 for file in unproven:
@@ -322,9 +365,27 @@ class ArchiveReader:
             async for _ in pieces:
                 pass
 
-    async def _keep(self) -> None:
-        """Keep the hashes of the files that were proven."""
+    async def keep(self) -> None:
+        """Keep the hashes of the files that were proven, and the checkpoints that were passed."""
         proven, self._proven = self._proven, _Proven()
         if proven.files:
             files, now = list(proven.files.values()), self._clock.now()
             await self._archives.keep_hashes(self._tenant, files, now)
+        checkpoints = self._take_checkpoints()
+        if checkpoints:
+            await self._archives.keep_checkpoints(self._tenant, self._archive.id, checkpoints)
+
+    def _take_checkpoints(self) -> Sequence[tuple[DataFileId, Checkpoint]]:
+        assembled, self._assembled = self._assembled, {}
+        passed = [
+            (file_id, checkpoint)
+            for file_id, opened in self._large.items()
+            for checkpoint in opened.check.take_checkpoints()
+        ]
+        return [*passed, *assembled.items()]
+
+
+def _refuse_disproved(file: FileToDownload) -> None:
+    """Raise an error if the archive has sent other bytes of a file than were proven since."""
+    if file.is_disproved:
+        raise EntryFailed(file, PartsDisproved(failure_reasons.PARTS_DISPROVED))

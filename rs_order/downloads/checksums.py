@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+from rs_order.domain.archives import FIRST_BYTE, Checkpoint
 from rs_order.ports import FileToDownload
 
 _MD5_LENGTH: Final = 32
@@ -54,6 +56,43 @@ class _Sum:
 
     def hexdigest(self) -> str:
         return f"{self._value:08x}"
+
+
+class Crc32:
+    """The CRC-32 of a file, whose first part may have been read before. It leaves checkpoints on the way.
+
+    The hashes are computed in a thread; it may be asked for checkpoints meanwhile.
+    """
+
+    def __init__(self, every: int, begun: Checkpoint = FIRST_BYTE) -> None:
+        """Set where it begins.
+
+        Args:
+            every: bytes from one checkpoint to the next.
+            begun: what was read before.
+        """
+        self.begun = begun
+        self._every = every
+        self._position, self._value = begun.position, begun.crc32
+        self._passed: deque[Checkpoint] = deque()
+
+    def update(self, data: bytes, /) -> None:
+        while (left := self._every - self._position % self._every) <= len(data):
+            self._add(data[:left])
+            self._passed.append(Checkpoint(self._position, self._value))
+            data = data[left:]
+        self._add(data)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+    def take_checkpoints(self) -> Sequence[Checkpoint]:
+        """Return the checkpoints since the last call, by ascending positions."""
+        return [self._passed.popleft() for _ in range(len(self._passed))]
+
+    def _add(self, data: bytes) -> None:
+        self._value = zlib.crc32(data, self._value)
+        self._position += len(data)
 
 
 def algorithm_of(file: FileToDownload) -> str | None:
@@ -109,9 +148,12 @@ _HASHED_HERE: Final = 32 * 1024
 class ConcurrentHashes:
     """Computes hashes in a thread while the next bytes are transferred. MD5 takes longer than that."""
 
-    def __init__(self, algorithms: Iterable[str]) -> None:
-        """``algorithms``: names of ``algorithm_of``."""
-        self._hashes = {algorithm: _new_hash(algorithm) for algorithm in algorithms}
+    def __init__(self, algorithms: Iterable[str], crc32: Crc32 | None = None) -> None:
+        """``algorithms``: names of ``algorithm_of``; ``crc32``: computes that, if it is one of them."""
+        self._hashes: dict[str, Hash] = {
+            algorithm: crc32 if crc32 and algorithm == "crc32" else _new_hash(algorithm)
+            for algorithm in algorithms
+        }
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._running: asyncio.Future[None] | None = None

@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rs_order.domain import failure_reasons
+from rs_order.domain.archives import FIRST_BYTE, Checkpoint
 from rs_order.domain.ids import Checksum, DataFileId, Tenant
-from rs_order.downloads.checksums import ConcurrentHashes, algorithm_of
+from rs_order.downloads.checksums import ConcurrentHashes, Crc32, algorithm_of
 from rs_order.ports import (
     ContentHashes,
     FetchError,
     FileSources,
     FileToDownload,
     OpenFile,
+    PartsDiffer,
     TooShort,
     WrongContent,
 )
@@ -168,20 +170,50 @@ class ContentCheck:
 
     Once the bytes of a file were proven, its SHA-256 is known. Then that alone is computed, in a third of the
     time: other bytes would have another one, and the same bytes have the same MD5 and CRC-32.
+
+    If it goes on where an earlier read was, only CRC-32 can go on too. So nothing is proven then.
     """
 
-    def __init__(self, file: FileToDownload, *, hashed: bool = True) -> None:
-        """``hashed``: whether hashes are computed. They can't be if the file isn't read to its end."""
+    def __init__(
+        self,
+        file: FileToDownload,
+        *,
+        hashed: bool = True,
+        crc32: Crc32 | None = None,
+    ) -> None:
+        """Set what is checked.
+
+        Args:
+            file: the file.
+            hashed: whether hashes are computed. They can't be if the file isn't read to its end.
+            crc32: computes that, and leaves checkpoints; what it begins with was read before.
+        """
         self._file = file
         self._algorithm = algorithm_of(file)
         self._proven = file.hashes if file.proven_sha256 is not None else None
-        self._digests = ConcurrentHashes(self._algorithms() if hashed else ())
+        self._crc32 = crc32
+        self._begun = crc32.begun if crc32 else FIRST_BYTE
+        self._digests = ConcurrentHashes(self._algorithms() if hashed else (), crc32)
         self._hashed = hashed
-        self.received = 0
+        self.received = self._begun.position
+        """Bytes, with those that were read before."""
         self.hashes: ContentHashes | None = None
-        """The hashes of the content, once ``problem`` has found none."""
+        """The hashes of the content, once ``problem`` has found none; None if it was read in parts."""
+        self.assembled_crc32: int | None = None
+        """The CRC-32 of a content that was read in parts, once ``problem`` has found none."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True if it began with the first byte."""
+        return self._begun.position == 0
+
+    def take_checkpoints(self) -> Sequence[Checkpoint]:
+        """Return the checkpoints that were passed since the last call."""
+        return self._crc32.take_checkpoints() if self._crc32 else ()
 
     def _algorithms(self) -> set[str]:
+        if not self.is_whole:
+            return {"crc32"}
         if self._proven is not None:
             return {"sha256"}
         return {"crc32", "sha256", *([self._algorithm] if self._algorithm is not None else [])}
@@ -198,18 +230,29 @@ class ContentCheck:
         """Return the error for the bytes received, or None if they are those of the catalog."""
         size = self._file.size
         if size is not None and self.received > size:
+            if not self.is_whole:
+                return PartsDiffer(failure_reasons.PARTS_DIFFER)
             return WrongContent(failure_reasons.too_long(size))
         if size is not None and self.received < size:
             return TooShort(failure_reasons.short_read(self.received, size))
         if not self._hashed:
             return None
         digests = await self._digests.hexdigests()
+        if not self.is_whole:
+            return self._assemble(int(digests["crc32"], 16))
         problem = self._wrong_checksum(digests)
         if problem is None:
             self.hashes = self._proven or ContentHashes(
                 crc32=int(digests["crc32"], 16), sha256=bytes.fromhex(digests["sha256"])
             )
         return problem
+
+    def _assemble(self, crc32: int) -> FetchError | None:
+        """Note the CRC-32 of the parts; return an error if that of the whole is known, and another one."""
+        if self._file.hashes is not None and self._file.hashes.crc32 != crc32:
+            return PartsDiffer(failure_reasons.PARTS_DIFFER)
+        self.assembled_crc32 = crc32
+        return None
 
     def _wrong_checksum(self, digests: Mapping[str, str]) -> FetchError | None:
         algorithm, checksum = self._algorithm, self._file.checksum

@@ -1,8 +1,8 @@
-"""Reads one file from its first byte, in a task that outlives the request that began it."""
+"""Reads one file to its end, in a task that outlives the request that began it."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -26,6 +26,7 @@ class FileReading:
         *,
         hashed: bool,
         kept: int,
+        check: Callable[[int], ContentCheck],
     ) -> None:
         """Start to read. The caller must call ``stop``.
 
@@ -34,10 +35,11 @@ class FileReading:
             source: opened and closed by the task.
             hashed: whether the checksum is verified. It can't be if the file isn't read to its end.
             kept: bytes before the place that are kept; it is one piece at least.
+            check: returns the check of the bytes from the one on with which the source begins.
         """
         self.file = file
         self.hashed = hashed
-        self.check = ContentCheck(file, hashed=hashed)
+        self.check = check(0)
         self.headers: Mapping[str, str] = {}
         """The headers of the source, once it is open."""
         self.is_open = False
@@ -48,6 +50,7 @@ class FileReading:
         """True if storage refused to deliver it now, because of the user's quota."""
         self.position = 0
         """The place: the first byte that nobody took yet."""
+        self._check_from = check
         self._most_kept = kept
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
@@ -129,6 +132,7 @@ class FileReading:
     async def _read(self, source: AbstractAsyncContextManager[OpenFile]) -> None:
         try:
             async with source as opened:
+                self.check, self.position = self._check_from(opened.start), opened.start
                 self.headers, self.is_open = opened.headers, True
                 self._opening.set()
                 await self._put_all(opened)

@@ -258,7 +258,7 @@ class MakeArchives:
                 names.take(entry.name)
                 ids.append(entry.file_id)
             if repeated:
-                files = await self._archives.files(tenant, made.order_id, ids)
+                files = await self._archives.files(tenant, made, ids)
                 for file in files.values():
                     names.stored(file)
         return names

@@ -1,9 +1,10 @@
 """Keeps the places of readers whose clients were cut off (faces.md R-33).
 
-Storage delivers whole files, so a part of one costs a read of all that is before it. Nothing is sent
+Storage promises whole files only, so a part of one costs a read of all that is before it. Nothing is sent
 meanwhile, and a gateway cuts a response that is silent for 60 s. Two things keep large files resumable: a
 reader whose client was cut off stays at its place for a while, and a reader that takes too long to get to a
-place goes there without a client.
+place goes there without a client. Neither is needed where storage takes ranges, and the CRC-32 of what is
+before the part is known from a checkpoint (R-21).
 """
 
 import asyncio
@@ -16,10 +17,12 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge
 
+from rs_order.domain.archives import FIRST_BYTE, Checkpoint
 from rs_order.domain.ids import Tenant
+from rs_order.downloads.checksums import Crc32
 from rs_order.downloads.fetching import ContentCheck, finish_anyway
 from rs_order.downloads.file_reading import FileReading
-from rs_order.ports import FetchError, FileSources, FileToDownload, WrongContent
+from rs_order.ports import FetchError, FileSources, FileToDownload, PartsDiffer, WrongContent
 
 SHORTEST_RETRY: Final = 5.0
 LONGEST_RETRY: Final = 300.0
@@ -51,6 +54,16 @@ class ParkingLimits:
     the client, because they were in the buffers of the network when the connection broke."""
     patience: float = 40.0
     """Seconds that a client waits for its first byte. The gateway cuts after 60."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointLimits:
+    """Of which files checkpoints are kept, and how many."""
+
+    least: int = 2**30
+    """Bytes of a file. Smaller ones are read from their first byte, and verified."""
+    every: int = 256 * 2**20
+    """Bytes from one checkpoint to the next, which are read again at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +105,15 @@ class _Parked:
 class Readings:
     """Opens files at any place, for all downloads of a process."""
 
-    def __init__(self, sources: FileSources, limits: ParkingLimits | None = None) -> None:
+    def __init__(
+        self,
+        sources: FileSources,
+        limits: ParkingLimits | None = None,
+        checkpoints: CheckpointLimits | None = None,
+    ) -> None:
         self._sources = sources
         self.limits = limits or ParkingLimits()
+        self.checkpoints = checkpoints or CheckpointLimits()
         self._parked: list[_Parked] = []
         """The newest last."""
         self._bytes_per_second: float | None = None
@@ -109,6 +128,7 @@ class Readings:
         at: int = 0,
         *,
         hashed: bool = True,
+        begun: Checkpoint = FIRST_BYTE,
         ahead: FileReading | None = None,
         cut_off: Callable[[], bool],
     ) -> AsyncIterator["OpenReading"]:
@@ -119,13 +139,14 @@ class Readings:
             file: the file.
             at: the first byte that is wanted.
             hashed: whether the checksum is verified.
+            begun: a checkpoint at or before the byte. If the file is read from there, it isn't verified.
             ahead: the reading of the file, if it was begun before.
             cut_off: asked when the context is cancelled: whether the client still wants something.
 
         Raises:
             FetchError: the file can't be opened.
         """
-        opened = OpenReading(self, reader, file, at, hashed=hashed)
+        opened = OpenReading(self, reader, file, at, hashed=hashed, begun=begun)
         await opened.begin(ahead)
         interrupted = False
         try:
@@ -136,11 +157,29 @@ class Readings:
         finally:
             await finish_anyway(opened.leave(park=interrupted and cut_off()))
 
-    def start(self, reader: Reader, file: FileToDownload, *, hashed: bool = True) -> FileReading:
+    def start(
+        self,
+        reader: Reader,
+        file: FileToDownload,
+        *,
+        hashed: bool = True,
+        begun: Checkpoint = FIRST_BYTE,
+    ) -> FileReading:
         """Begin to read a file without waiting for it. The caller must stop it, or give it to ``open``."""
-        source = self._sources.open(reader.tenant, reader.email, file)
+        source = self._sources.open(reader.tenant, reader.email, file, start=begun.position)
         large = (file.size or 0) >= self.limits.least and file.checksum is not None
-        return FileReading(file, source, hashed=hashed, kept=self.limits.kept if large else 0)
+        every = self.checkpoints.every if self.has_checkpoints(file) else None
+
+        def check(start: int) -> ContentCheck:
+            crc32 = Crc32(every, begun if start else FIRST_BYTE) if every else None
+            return ContentCheck(file, hashed=hashed, crc32=crc32)
+
+        kept = self.limits.kept if large else 0
+        return FileReading(file, source, hashed=hashed, kept=kept, check=check)
+
+    def has_checkpoints(self, file: FileToDownload) -> bool:
+        """Return whether checkpoints of a file are kept."""
+        return (file.size or 0) > self.checkpoints.least
 
     async def aclose(self) -> None:
         """End all readers that are parked, and park no others."""
@@ -149,25 +188,33 @@ class Readings:
             await self._end(self._parked[0])
 
     def take(
-        self, reader: Reader, file: FileToDownload, at: int, *, hashed: bool
+        self, reader: Reader, file: FileToDownload, at: int, *, hashed: bool, begun: Checkpoint
     ) -> FileReading | None:
-        """Return the parked reading nearest to a byte, which isn't parked then; None if there is none."""
+        """Return the parked reading nearest to a byte, which isn't parked then; None if none is near enough.
+
+        One that began at a checkpoint is only for who has one, because it doesn't verify the file.
+        """
         usable = [
             parked
             for parked in self._parked
             if (parked.reader, parked.reading.file.id) == (reader, file.id)
             and parked.reading.first <= at
             and (parked.reading.hashed or not hashed)
+            and (parked.reading.check.is_whole or begun.position)
         ]
         if not usable:
             return None
         nearest = max(usable, key=lambda parked: parked.reading.position)
+        if nearest.reading.position < begun.position and self._sources.takes_ranges(file):
+            return None
         self._forget(nearest)
         nearest.task.cancel()
         return nearest.reading
 
-    async def begin(self, reader: Reader, file: FileToDownload, *, hashed: bool) -> FileReading:
-        """Begin to read a file.
+    async def begin(
+        self, reader: Reader, file: FileToDownload, *, hashed: bool, begun: Checkpoint
+    ) -> FileReading:
+        """Begin to read a file, from a checkpoint if its source takes ranges.
 
         Parked readings count against the limit that a user has at storage, so they make room.
 
@@ -175,7 +222,7 @@ class Readings:
             FetchError: it can't be opened.
         """
         try:
-            return await self._opened(reader, file, hashed=hashed)
+            return await self._opened(reader, file, hashed=hashed, begun=begun)
         except FetchError as error:
             theirs = [parked for parked in self._parked if parked.reader == reader]
             if not (error.quota_exceeded and theirs):
@@ -183,7 +230,7 @@ class Readings:
         for parked in theirs:
             if parked in self._parked:  # it may have left meanwhile
                 await self._end(parked)
-        return await self._opened(reader, file, hashed=hashed)
+        return await self._opened(reader, file, hashed=hashed, begun=begun)
 
     async def reach(self, reading: FileReading, at: int) -> bool:
         """Bring a reading to a byte. Return False if that takes longer than a client can wait.
@@ -225,8 +272,10 @@ class Readings:
         parked.task = asyncio.create_task(self._keep(parked))
         return True
 
-    async def _opened(self, reader: Reader, file: FileToDownload, *, hashed: bool) -> FileReading:
-        reading = self.start(reader, file, hashed=hashed)
+    async def _opened(
+        self, reader: Reader, file: FileToDownload, *, hashed: bool, begun: Checkpoint
+    ) -> FileReading:
+        reading = self.start(reader, file, hashed=hashed, begun=begun)
         try:
             await reading.opened()
         except BaseException:
@@ -294,13 +343,21 @@ class OpenReading:
     """The headers of the source that describe the file."""
 
     def __init__(
-        self, readings: Readings, reader: Reader, file: FileToDownload, at: int, *, hashed: bool
+        self,
+        readings: Readings,
+        reader: Reader,
+        file: FileToDownload,
+        at: int,
+        *,
+        hashed: bool,
+        begun: Checkpoint,
     ) -> None:
         self._readings = readings
         self._reader = reader
         self._file = file
         self._at = at
         self._hashed = hashed
+        self._begun = begun
         self._reading: FileReading | None = None
         """None if it isn't this request's any more."""
 
@@ -314,7 +371,7 @@ class OpenReading:
             FetchError: the file can't be opened.
         """
         taken = await _if_open(ahead) or self._readings.take(
-            self._reader, self._file, self._at, hashed=self._hashed
+            self._reader, self._file, self._at, hashed=self._hashed, begun=self._begun
         )
         self._begun_before = taken is not None
         await self._use(taken)
@@ -334,7 +391,8 @@ class OpenReading:
                         yield piece
                         self._at += len(piece)
             except FetchError as error:
-                if isinstance(error, WrongContent) or not self._begun_before:
+                hopeless = isinstance(error, WrongContent | PartsDiffer)
+                if hopeless or not self._begun_before:
                     raise
             else:
                 return
@@ -355,7 +413,7 @@ class OpenReading:
 
     async def _use(self, taken: FileReading | None) -> None:
         self._reading = taken or await self._readings.begin(
-            self._reader, self._file, hashed=self._hashed
+            self._reader, self._file, hashed=self._hashed, begun=self._begun
         )
         self.check, self.headers = self._reading.check, self._reading.headers
 

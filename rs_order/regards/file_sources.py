@@ -35,6 +35,7 @@ from rs_order.regards.http import (
     outcome_of,
     send,
 )
+from rs_order.regards.range_answers import RangeAnswers, is_rest_of_file
 
 CHUNK: Final = 256 * 1024
 """Bytes in one piece of a file, at most."""
@@ -93,6 +94,12 @@ MAX_QUOTA_TEXT: Final = 1000
 """The most characters of storage's text on a quota; its usual texts have about 100."""
 
 
+_ANSWERS_TO_RANGE: Final = frozenset(
+    {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+)
+"""The statuses that depend on ``Range``, or would if the service knew it."""
+
+
 class StoredFiles:
     """Opens files by checksum in rs-storage, or by dataset and checksum in rs-dam."""
 
@@ -103,12 +110,13 @@ class StoredFiles:
         self._tokens = tokens
         self._storage_url = storage_url.rstrip("/")
         self._dam_url = dam_url.rstrip("/")
+        self._ranges = RangeAnswers()
 
     @asynccontextmanager
     async def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
+        self, tenant: Tenant, email: str, file: FileToDownload, *, start: int = 0
     ) -> AsyncIterator[OpenFile]:
-        """Open a file in the name of a user.
+        """Open a file in the name of a user, at a byte if its service takes ranges, or else at the first.
 
         Raises:
             FetchError: on entering, or while reading when the transfer breaks.
@@ -117,21 +125,53 @@ class StoredFiles:
             **DOWNLOAD_HEADERS,
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
         }
-        url = URL(self._address(file), encoded=True)
-        service = PlatformService.DAM if file.stored_by_dam else PlatformService.STORAGE
+        response, start = await self._response(file, headers, start)
         try:
-            with measured(service) as call:
+            if response.status != (HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK):
+                raise await _rejection(response)
+            async with aclosing(_body(response, file.size, start)) as chunks:
+                yield OpenFile(chunks, headers_of(response), start)
+        finally:
+            response.release()
+
+    def takes_ranges(self, file: FileToDownload) -> bool:
+        return self._ranges.takes_ranges(_service_of(file))
+
+    async def _response(
+        self, file: FileToDownload, headers: Mapping[str, str], start: int
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """Return the response for a file, and the byte that its body begins with.
+
+        Raises:
+            FetchError: there is no response.
+        """
+        service = _service_of(file)
+        if not start or not self._ranges.is_worth_asking(service):
+            return await self._request(file, headers), 0
+        response = await self._request(file, {**headers, "Range": f"bytes={start}-"})
+        if response.status not in _ANSWERS_TO_RANGE:
+            return response, 0  # rejected, whatever was asked for
+        takes = is_rest_of_file(response, start, file.size)
+        self._ranges.note(service, takes=takes)
+        if takes:
+            return response, start
+        if response.status == HTTPStatus.OK:
+            return response, 0
+        # It isn't what was asked for, and nobody knows what it is.
+        response.close()
+        return await self._request(file, headers), 0
+
+    async def _request(
+        self, file: FileToDownload, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        url = URL(self._address(file), encoded=True)
+        try:
+            with measured(_service_of(file)) as call:
                 response = await send(self._client, "GET", url, headers)
                 call.outcome = outcome_of(response.status)
         except NO_RESPONSE as error:
             raise FetchError(failure_reasons.NO_ANSWER) from error
-        try:
-            if response.status != HTTPStatus.OK:
-                raise await _rejection(response)
-            async with aclosing(_body(response, file.size)) as chunks:
-                yield OpenFile(chunks, headers_of(response))
-        finally:
-            response.release()
+        return response
 
     def _address(self, file: FileToDownload) -> str:
         if file.checksum is None:
@@ -143,8 +183,14 @@ class StoredFiles:
         return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
 
 
-async def _body(response: aiohttp.ClientResponse, size: int | None) -> AsyncGenerator[bytes, None]:
-    received = 0
+def _service_of(file: FileToDownload) -> PlatformService:
+    return PlatformService.DAM if file.stored_by_dam else PlatformService.STORAGE
+
+
+async def _body(
+    response: aiohttp.ClientResponse, size: int | None, start: int
+) -> AsyncGenerator[bytes, None]:
+    received = start
     try:
         async for chunk in response.content.iter_chunked(CHUNK):
             received += len(chunk)
@@ -354,8 +400,11 @@ class RegardsFileSources:
         self._external = external
 
     def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
+        self, tenant: Tenant, email: str, file: FileToDownload, *, start: int = 0
     ) -> AbstractAsyncContextManager[OpenFile]:
         if file.external:
             return self._external.open(file.url)
-        return self._stored.open(tenant, email, file)
+        return self._stored.open(tenant, email, file, start=start)
+
+    def takes_ranges(self, file: FileToDownload) -> bool:
+        return not file.external and self._stored.takes_ranges(file)

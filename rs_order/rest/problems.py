@@ -376,7 +376,7 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
     ProblemCode.SKIPPING_AHEAD: ProblemType(
         503,
         "Skipping ahead",
-        "You go on far inside a large file, and storage delivers only whole files: it is read up to there.",
+        "You go on far inside a large file, and storage delivers it as a whole: it is read up to there.",
         "Try again after the pause of `Retry-After`; the download goes on where it stopped.",
         retriable=True,
     ),

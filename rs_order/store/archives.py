@@ -1,15 +1,17 @@
 """Archives of orders: which files they hold, where each stands, and what of them was sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rs_order.domain.archives import (
     ALL_FILES,
+    FIRST_BYTE,
     Archive,
     ArchiveFormat,
     ArchiveId,
     ArchiveState,
+    Checkpoint,
     Failed,
     NoticePage,
     Page,
@@ -20,7 +22,7 @@ from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState
 from rs_order.ports import FileToDownload, ListedFile
 from rs_order.store.archive_rows import notice_columns, page_columns, page_of
-from rs_order.store.archives_at_work import Growth
+from rs_order.store.archives_at_work import AtWork, Growth
 from rs_order.store.downloads import file_of
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, reading, statements, transaction
@@ -154,20 +156,30 @@ class Archives:
         return None
 
     async def files(
-        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+        self, tenant: Tenant, archive: Archive | AtWork, ids: Sequence[DataFileId]
     ) -> Mapping[DataFileId, FileToDownload]:
-        """Return those of the files that exist."""
-        rows = await self._fetch(tenant, "files", order_id, ids)
-        return {DataFileId(row["id"]): file_of(row) for row in rows}
+        """Return those of the files of an archive that exist."""
+        rows = await self._fetch(tenant, "files", archive.order_id, ids, archive.id)
+        return {DataFileId(row["id"]): _file_in_archive(row) for row in rows}
 
     async def listed(
-        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+        self, tenant: Tenant, archive: Archive, ids: Sequence[DataFileId]
     ) -> Mapping[DataFileId, ListedFile]:
-        """Return those of the files that exist, with their states."""
-        rows = await self._fetch(tenant, "files", order_id, ids)
+        """Return those of the files of an archive that exist, with their states."""
+        rows = await self._fetch(tenant, "files", archive.order_id, ids, archive.id)
         return {
-            DataFileId(row["id"]): ListedFile(file_of(row), FileState(row["state"])) for row in rows
+            DataFileId(row["id"]): ListedFile(_file_in_archive(row), FileState(row["state"]))
+            for row in rows
         }
+
+    async def checkpoint(
+        self, tenant: Tenant, archive_id: ArchiveId, file: FileToDownload, at: int
+    ) -> Checkpoint:
+        """Return the last checkpoint at or before a byte of a file, behind which the file goes on."""
+        last = at if file.size is None else min(at, file.size - 1)
+        for row in await self._fetch(tenant, "checkpoint", archive_id, file.id, last):
+            return Checkpoint(row["position"], row["crc32"])
+        return FIRST_BYTE
 
     async def available(
         self,
@@ -255,6 +267,29 @@ class Archives:
                     now,
                 )
 
+    async def keep_checkpoints(
+        self,
+        tenant: Tenant,
+        archive_id: ArchiveId,
+        checkpoints: Sequence[tuple[DataFileId, Checkpoint]],
+    ) -> None:
+        """Keep checkpoints of files. Of two at the same place, the later one counts."""
+        last = sorted({(file_id, one.position): one.crc32 for file_id, one in checkpoints}.items())
+        await self._execute(
+            tenant,
+            "keep_checkpoints",
+            archive_id,
+            [file_id for (file_id, _), _ in last],
+            [position for (_, position), _ in last],
+            [crc32 for _, crc32 in last],
+        )
+
+    async def forget_checkpoints(
+        self, tenant: Tenant, archive_id: ArchiveId, file_id: DataFileId
+    ) -> None:
+        """Forget the checkpoints of a file, so that it is read as a whole."""
+        await self._execute(tenant, "forget_checkpoints", archive_id, file_id)
+
     async def count_short_read(
         self, tenant: Tenant, archive_id: ArchiveId, file_id: DataFileId
     ) -> int:
@@ -284,6 +319,11 @@ class Archives:
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
         async with reading(self._pool, tenant) as connection:
             return await connection.fetch(SQL[statement], *parameters)
+
+
+def _file_in_archive(row: Row) -> FileToDownload:
+    file, assembled = file_of(row), row["assembled_crc32"]
+    return file if assembled is None else replace(file, assembled_crc32=assembled)
 
 
 def _archive_of(row: Row) -> Archive:

@@ -49,7 +49,8 @@ async def test_an_expired_order_leaves_no_archive(app: AppHarness) -> None:
     await app.rows(
         "with made as (insert into archive (order_id, format, created_at, length, directory, entries, files,"
         " bytes, content, tag) values ($1, 'zip', $2, 9, 9, 1, 1, 1, '', '') returning id),"
-        " notice as (insert into archive_notice select id, 0, '', '[]' from made)"
+        " notice as (insert into archive_notice select id, 0, '', '[]' from made),"
+        " checkpoint as (insert into archive_checkpoint select id, 1, 1, 1 from made)"
         " insert into archive_page select id, 0, 0, 0, '[]', '{}' from made",
         order,
         NOW,
@@ -61,6 +62,7 @@ async def test_an_expired_order_leaves_no_archive(app: AppHarness) -> None:
     assert await app.rows("select id from archive") == []
     assert await app.rows("select archive_id from archive_page") == []
     assert await app.rows("select archive_id from archive_notice") == []
+    assert await app.rows("select archive_id from archive_checkpoint") == []
 
 
 async def test_w41_answered_requests_are_purged(app: AppHarness) -> None:

@@ -22,7 +22,7 @@ from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.range_places import RangePlaces
-from rs_order.downloads.readings import ParkingLimits, Readings
+from rs_order.downloads.readings import CheckpointLimits, ParkingLimits, Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth, OrderTokens
 from rs_order.rest.access import Access, DefaultRoles
@@ -148,10 +148,16 @@ def parking() -> ParkingLimits:
 
 
 @pytest.fixture
+def checkpoints() -> CheckpointLimits:
+    """A module may have others."""
+    return CheckpointLimits()
+
+
+@pytest.fixture
 async def readings(
-    downloadable: DownloadableOrder, parking: ParkingLimits
+    downloadable: DownloadableOrder, parking: ParkingLimits, checkpoints: CheckpointLimits
 ) -> AsyncIterator[Readings]:
-    async with aclosing(Readings(downloadable.sources, parking)) as readings:
+    async with aclosing(Readings(downloadable.sources, parking, checkpoints)) as readings:
         yield readings
 
 

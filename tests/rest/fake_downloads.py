@@ -151,10 +151,18 @@ class FakeFileSources:
     """How often the files still can't be opened."""
     allowed: int = 1000
     """Files that storage opens at the same time; others are refused."""
+    ranges: bool = False
+    """Whether storage takes ranges now, of files whose content is bytes."""
+    starts: list[int] = field(default_factory=list)
+    """The bytes that were delivered first, of each file that was opened."""
+    _took_range: bool = False
+
+    def takes_ranges(self, file: FileToDownload) -> bool:
+        return self._took_range
 
     @asynccontextmanager
     async def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
+        self, tenant: Tenant, email: str, file: FileToDownload, *, start: int = 0
     ) -> AsyncIterator[OpenFile]:
         if self.open_now >= self.allowed:
             raise FetchError("Download quota exceeded", 429)
@@ -169,9 +177,12 @@ class FakeFileSources:
         try:
             if isinstance(content, FetchError):
                 raise content
-            chunks = pieces(content) if isinstance(content, bytes) else content()
+            self._took_range = self.ranges
+            start = start if self.ranges and isinstance(content, bytes) else 0
+            self.starts.append(start)
+            chunks = pieces(content[start:]) if isinstance(content, bytes) else content()
             async with aclosing(chunks):
-                yield OpenFile(chunks, self.headers.get(file.id, {}))
+                yield OpenFile(chunks, self.headers.get(file.id, {}), start)
         finally:
             self.open_now -= 1
 

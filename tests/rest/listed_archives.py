@@ -15,7 +15,7 @@ from rs_order.domain.archives import (
     NoticePage,
     Page,
 )
-from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_layout import LAYOUTS
 from rs_order.downloads.archive_plan import ArchivePlan
@@ -84,7 +84,7 @@ class ListedArchives:
         return self._plan.notice[number] if number < len(self._plan.notice) else None
 
     async def files(
-        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+        self, tenant: Tenant, archive: Archive, ids: Sequence[DataFileId]
     ) -> Mapping[DataFileId, FileToDownload]:
         return {id_: self._files[id_] for id_ in ids}
 

@@ -140,9 +140,12 @@ class GeneratedFiles:
 
     @asynccontextmanager
     async def open(
-        self, tenant: Tenant, email: str, file: FileToDownload
+        self, tenant: Tenant, email: str, file: FileToDownload, *, start: int = 0
     ) -> AsyncIterator[OpenFile]:
         yield OpenFile(self._content())
+
+    def takes_ranges(self, file: FileToDownload) -> bool:
+        return False
 
     async def _content(self) -> AsyncIterator[bytes]:
         for chunk in self._chunks():

@@ -15,6 +15,7 @@ from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import Readings
 from rs_order.ports import ContentHashes, FileToDownload
 from rs_order.store.archives import Archives
+from rs_order.store.archives_at_work import AtWork
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -37,10 +38,10 @@ class CountingArchives(Archives):
         self.read = 0
 
     async def files(
-        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+        self, tenant: Tenant, archive: Archive | AtWork, ids: Sequence[DataFileId]
     ) -> Mapping[DataFileId, FileToDownload]:
         self.read += 1
-        after = DataFileId(ids[0] - 1)
+        order_id, after = archive.order_id, DataFileId(ids[0] - 1)
         files = await self._generated.available_files(tenant, order_id, after=after, limit=len(ids))
         return {file.id: replace(file, hashes=ContentHashes(7, bytes(32))) for file in files}
 

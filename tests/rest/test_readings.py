@@ -1,13 +1,21 @@
 """Which readers keep their places: limits of users and of the process, quotas, and the end of the process."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from rs_order.downloads.readings import ParkingLimits, Reader, Readings, SkippingAhead
+from rs_order.domain.archives import FIRST_BYTE, Checkpoint
+from rs_order.downloads.readings import (
+    CheckpointLimits,
+    ParkingLimits,
+    Reader,
+    Readings,
+    SkippingAhead,
+)
 from rs_order.ports import FetchError, FileToDownload
 from tests.rest.fake_downloads import (
     DEMO,
@@ -53,18 +61,26 @@ def files() -> Files:
 
 
 def reading(files: Files, **limits: float) -> "aclosing[Readings]":
-    return aclosing(Readings(files.order.sources, replace(LIMITS, **limits)))  # type: ignore[arg-type]
+    parking = replace(LIMITS, **limits)  # type: ignore[arg-type]
+    checkpoints = CheckpointLimits(least=10_000, every=50_000)
+    return aclosing(Readings(files.order.sources, parking, checkpoints))
 
 
 async def cut_off(
-    readings: Readings, file: FileToDownload, reader: Reader = JANE, after: int = 20_000
+    readings: Readings,
+    file: FileToDownload,
+    reader: Reader = JANE,
+    after: int = 20_000,
+    *,
+    begun: Checkpoint = FIRST_BYTE,
+    at: int = 0,
 ) -> None:
     """Read so many bytes of a file, and be cancelled, as a request is whose client leaves."""
     reached = asyncio.Event()
 
     async def download() -> None:
         taken = 0
-        async with readings.open(reader, file, cut_off=lambda: True) as opened:
+        async with readings.open(reader, file, at, begun=begun, cut_off=lambda: True) as opened:
             async for piece in opened.pieces():
                 taken += len(piece)
                 if taken >= after:
@@ -77,8 +93,15 @@ async def cut_off(
     await asyncio.wait([task])
 
 
-async def rest(readings: Readings, file: FileToDownload, at: int, reader: Reader = JANE) -> bytes:
-    async with readings.open(reader, file, at, cut_off=lambda: True) as opened:
+async def rest(
+    readings: Readings,
+    file: FileToDownload,
+    at: int,
+    reader: Reader = JANE,
+    *,
+    begun: Checkpoint = FIRST_BYTE,
+) -> bytes:
+    async with readings.open(reader, file, at, begun=begun, cut_off=lambda: True) as opened:
         return b"".join([piece async for piece in opened.pieces()])
 
 
@@ -189,3 +212,35 @@ async def test_the_end_of_the_process(files: Files) -> None:
     await cut_off(readings, second)
 
     assert files.order.sources.open_now == 0
+
+
+MIDDLE = Checkpoint(100_000, zlib.crc32(CONTENT[:100_000]))
+
+
+async def test_r21_a_reader_that_began_at_a_checkpoint_is_not_for_who_verifies(
+    files: Files,
+) -> None:
+    """It never saw the beginning. Who has a checkpoint, too, goes on with it."""
+    file = files.add()
+    files.order.sources.ranges = True
+    async with reading(files) as readings:
+        await cut_off(readings, file, begun=MIDDLE, at=120_000)
+        verified = await rest(readings, file, 150_000)
+        other = await rest(readings, file, 150_000, begun=MIDDLE)
+
+    assert verified == other == CONTENT[150_000:]
+    assert files.order.sources.starts == [100_000, 0]
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["taken", "not taken"])
+async def test_r21_a_reader_far_behind_a_checkpoint(files: Files, ranges: bool) -> None:
+    """It isn't worth its place if storage takes ranges. Otherwise all of the file would be read again."""
+    file, other = files.add(), files.add()
+    files.order.sources.ranges = ranges
+    async with reading(files) as readings:
+        await rest(readings, other, 150_000, begun=MIDDLE)  # the probe
+        await cut_off(readings, file)
+        found = await rest(readings, file, 150_000, begun=MIDDLE)
+
+    assert found == CONTENT[150_000:]
+    assert files.order.sources.starts == ([100_000, 0, 100_000] if ranges else [0, 0])

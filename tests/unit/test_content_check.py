@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rs_order.domain.archives import Checkpoint
+from rs_order.downloads.checksums import Crc32
 from rs_order.downloads.fetching import ContentCheck
-from rs_order.ports import ContentHashes, FileToDownload, WrongContent
+from rs_order.ports import ContentHashes, FileToDownload, PartsDiffer, TooShort, WrongContent
 from tests.rest.fake_downloads import DownloadableOrder
 
 CONTENT = b"content"
@@ -23,8 +25,10 @@ def file() -> FileToDownload:
     return order.order.files[0]
 
 
-async def checked(file: FileToDownload, content: bytes) -> ContentCheck:
-    check = ContentCheck(file)
+async def checked(
+    file: FileToDownload, content: bytes, *, begun: Checkpoint | None = None
+) -> ContentCheck:
+    check = ContentCheck(file, crc32=Crc32(2, begun) if begun else None)
     assert await check.accept(content)
     return check
 
@@ -58,3 +62,41 @@ async def test_hashes_of_bytes_that_were_not_proven_count_for_nothing(
 
     assert await check.problem() is None
     assert check.hashes == ContentHashes(zlib.crc32(CONTENT), PROVEN.sha256)
+
+
+BEFORE = Checkpoint(4, zlib.crc32(CONTENT[:4]))
+
+
+async def test_r21_a_file_that_was_read_in_parts_has_a_crc_and_no_proof(
+    file: FileToDownload,
+) -> None:
+    """Only CRC-32 can go on from what was read before. So other bytes pass, and nothing calls them proven."""
+    check = await checked(file, CONTENT[4:], begun=BEFORE)
+    other = await checked(file, b"...", begun=BEFORE)
+
+    assert (await check.problem(), check.hashes) == (None, None)
+    assert check.assembled_crc32 == zlib.crc32(CONTENT)
+    assert (await other.problem(), other.hashes) == (None, None)
+    assert [one.position for one in check.take_checkpoints()] == [6]
+
+
+async def test_r21_parts_are_compared_with_what_is_known_of_the_whole(file: FileToDownload) -> None:
+    known = ContentHashes(zlib.crc32(CONTENT), PROVEN.sha256)
+    proven = replace(file, hashes=known, verified_at=datetime.now(UTC))
+
+    right = await checked(proven, CONTENT[4:], begun=BEFORE)
+    wrong = await checked(proven, b"...", begun=BEFORE)
+
+    assert await right.problem() is None
+    assert isinstance(await wrong.problem(), PartsDiffer)
+    assert wrong.assembled_crc32 is None
+
+
+async def test_r21_parts_have_the_size_of_the_file(file: FileToDownload) -> None:
+    """Too many bytes may be the fault of a range, and don't show that the content is wrong."""
+    short = await checked(file, b"..", begun=BEFORE)
+    long = ContentCheck(file, crc32=Crc32(2, BEFORE))
+
+    assert not await long.accept(b"....")
+    assert isinstance(await long.problem(), PartsDiffer)
+    assert isinstance(await short.problem(), TooShort)

@@ -317,6 +317,14 @@ create table archive_notice (
     failed jsonb not null,                        -- name, code and reason of each file that failed
     primary key (archive_id, number)
 );
+-- How far large files were read for an archive, so that a reader can go on there if storage takes ranges.
+create table archive_checkpoint (
+    archive_id bigint not null references archive on delete cascade,
+    file_id bigint not null,
+    position bigint not null,                     -- bytes of the file before it; all of them: it was read in parts
+    crc32 bigint not null,                        -- of these bytes
+    primary key (archive_id, file_id, position)
+);
 -- The archive that a caller was last given at the address of an order's zip.
 create table archive_given (
     order_id bigint not null,

@@ -116,8 +116,10 @@ limit $3
 select count(*) as known
 from archive_page page
 cross join lateral jsonb_array_elements(page.entries) as entry
-join data_file file on file.id = (entry ->> 0)::bigint and file.crc32 is not null
-where page.archive_id = $1
+join data_file file on file.id = (entry ->> 0)::bigint
+left join archive_checkpoint assembled
+    on assembled.archive_id = $1 and assembled.file_id = file.id and assembled.position = file.size
+where page.archive_id = $1 and coalesce(file.crc32, assembled.crc32) is not null
 
 -- name: find
 -- With the owner of its order. An archive of an order that is deleted or expired isn't found. $1 archive.
@@ -181,10 +183,13 @@ select * from archive_page where archive_id = $1 and record_start <= $2 order by
 select * from archive_page where archive_id = $1 and number = $2
 
 -- name: files
--- The files with their CRC, if it is known. $1 order, $2 files.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, crc32,
-       sha256, verified_at, state
-from data_file where order_id = $1 and id = any ($2)
+-- The files with their CRC, if it is known, and that of what the archive sent of them in parts. $1 order, $2 files, $3 archive.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, file.crc32,
+       sha256, verified_at, state, assembled.crc32 as assembled_crc32
+from data_file file
+left join archive_checkpoint assembled
+    on assembled.archive_id = $3 and assembled.file_id = file.id and assembled.position = file.size
+where order_id = $1 and id = any ($2)
 
 -- name: add_sent
 -- Add a part to what was sent. True once all of it was. $1 archive, $2 first byte, $3 the byte after the last.
@@ -201,6 +206,26 @@ set crc32 = delivered.crc32, sha256 = delivered.sha256,
     verified_at = case when delivered.verified then $5 else file.verified_at end
 from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::boolean[]) as delivered (id, crc32, sha256, verified)
 where file.id = delivered.id
+
+-- name: checkpoint
+-- The last checkpoint at or before a byte of a file. $1 archive, $2 file, $3 byte.
+select position, crc32 from archive_checkpoint
+where archive_id = $1 and file_id = $2 and position <= $3
+order by position desc limit 1
+
+-- name: keep_checkpoints
+-- Nothing is kept for an archive that was deleted meanwhile. Places are sorted, so that two requests don't wait for each
+-- other. $1 archive, $2 files, $3 positions, $4 CRC-32 of what is before them.
+insert into archive_checkpoint (archive_id, file_id, position, crc32)
+select kept.id, passed.file_id, passed.position, passed.crc32
+from (select id from archive where id = $1 for key share) kept
+cross join unnest($2::bigint[], $3::bigint[], $4::bigint[]) as passed (file_id, position, crc32)
+order by passed.file_id, passed.position
+on conflict (archive_id, file_id, position) do update set crc32 = excluded.crc32
+
+-- name: forget_checkpoints
+-- $1 archive, $2 file.
+delete from archive_checkpoint where archive_id = $1 and file_id = $2
 
 -- name: count_short_read
 -- $1 archive, $2 file.
