@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Final
 
 from rs_order.domain.archives import ALL_FILES, ArchiveId, Selection
-from rs_order.domain.ids import DataFileId
+from rs_order.domain.ids import Checksum, DataFileId
 from rs_order.domain.parts import Part
 from rs_order.downloads.archive_plan import CannotBeArchived
 from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest, EntryFailed
@@ -70,7 +70,7 @@ class ArchiveDeliveries:
                     yield piece
                     sent.add(len(piece))
                     if sent.is_due:
-                        await reader.keep()
+                        await finish_anyway(reader.keep())
                         await self._record(request, sent)
         except EntryFailed as error:
             await finish_anyway(self._fail(request, error, sent))
@@ -87,15 +87,20 @@ class ArchiveDeliveries:
     async def _settle_all(self, request: ArchiveRequest) -> None:
         """Record all files of an archive as DOWNLOADED, page by page."""
         tenant, archive = request.tenant, request.archive
+        assembled: set[Checksum | None] = set()
         number = 0
         while page := await self._archives.page(tenant, archive.id, number):
             ids = [*(entry.file_id for entry in page.entries), *page.copies]
             files = await self._archives.files(tenant, archive, ids)
+            assembled |= {file.checksum for file in files.values() if file.is_assembled}
+            copies = set(page.copies)
             outcomes = [
                 FileOutcome(
                     id_,
                     FetchResult.DOWNLOADED,
-                    unverifiable=why_unverifiable(file) is not None or file.is_assembled,
+                    unverifiable=why_unverifiable(file) is not None
+                    or file.is_assembled
+                    or (id_ in copies and file.checksum in assembled),
                 )
                 for id_, file in files.items()
             ]

@@ -86,11 +86,12 @@ async def test_r21_an_archive_goes_on_at_a_checkpoint(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, kind: str
 ) -> None:
     """Only what follows it is read. The archive is right; its manifest says that nothing proves the file."""
+    downloadable.add("large", CONTENT)  # a copy, which is in the archive once
     archive = await made(api, kind)
     received = await begun(api, archive)
 
     rest = await part(api, archive, f"{MIDDLE}-")
-    await eventually(lambda: len(downloadable.order.results) == 2, "all downloaded")
+    await eventually(lambda: len(downloadable.order.results) == 3, "all downloaded")
     directory = await part(api, archive, "-200")
     large, small = await described(api, archive)
 
@@ -101,7 +102,7 @@ async def test_r21_an_archive_goes_on_at_a_checkpoint(
     assert large["crc32"] == f"{zlib.crc32(CONTENT):08x}"
     assert small["assembled"] is False
     assert small["verified"]
-    assert [one.unverifiable for one in downloadable.order.settled] == [True, False]
+    assert [one.unverifiable for one in downloadable.order.settled] == [True, False, True]
     assert (await api.get(f"{PATH}/{archive['id']}")).json()["hashes"] == {"crc32Known": 2}
 
 

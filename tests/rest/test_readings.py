@@ -244,3 +244,17 @@ async def test_r21_a_reader_far_behind_a_checkpoint(files: Files, ranges: bool) 
 
     assert found == CONTENT[150_000:]
     assert files.order.sources.starts == ([100_000, 0, 100_000] if ranges else [0, 0])
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["taken", "not taken"])
+async def test_r33_a_checkpoint_spares_the_skip(files: Files, ranges: bool) -> None:
+    """Only what follows it has to be read before the part."""
+    file = files.add()
+    files.order.sources.ranges = ranges
+    async with reading(files, patience=30) as readings:
+        readings._bytes_per_second = 1000  # noqa: SLF001 - a slow storage
+        if ranges:
+            assert await rest(readings, file, 120_000, begun=MIDDLE) == CONTENT[120_000:]
+        else:
+            with pytest.raises(SkippingAhead):
+                await rest(readings, file, 120_000, begun=MIDDLE)
