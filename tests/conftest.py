@@ -31,6 +31,7 @@ pytest_plugins = [
     "tests.support.slow_first",
     "tests.support.progress",
     "tests.support.secrets",
+    "tests.support.measurement",
 ]
 
 settings.register_profile("suite", deadline=None)

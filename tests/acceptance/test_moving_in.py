@@ -39,7 +39,6 @@ from tests.integration.moving_in.java_orders import (
     process_under_way,
 )
 from tests.promises.process import environment_of
-from tests.support.measurement import unmeasured_environment
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 from tests.support.stores import MigratedDatabases
@@ -239,7 +238,7 @@ async def test_the_commands_of_the_page(empty: Platform, source: str, tmp_path: 
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
     setting, check, import_, start, look, way_back = map(dedent, blocks)
     environment = {
-        **unmeasured_environment(),
+        **os.environ,
         **environment_of(empty.settings),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "JAVA_DATABASE_URL": source,

@@ -14,7 +14,7 @@ import schemathesis
 from rs_order.contracts.platform_names import PUBLIC
 from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
-from tests.cli.commands import rs_order
+from tests.cli.commands import rs_order_process
 
 PREFIXES = ["", "/api/v1/rs-order"]
 Document = dict[str, Any]
@@ -98,7 +98,7 @@ async def test_the_documents_are_found_from_the_root(here: Platform, prefix: str
 
 async def test_the_command_prints_the_same_asyncapi(here: Platform) -> None:
     """``rs-order asyncapi`` and the running service agree, because this one has default names."""
-    printed = await rs_order("asyncapi")
+    printed = await rs_order_process("asyncapi")
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         served = await client.get("/v3/asyncapi")
 
@@ -107,7 +107,7 @@ async def test_the_command_prints_the_same_asyncapi(here: Platform) -> None:
 
 async def test_the_command_prints_the_same_document(document: Document) -> None:
     """``rs-order openapi`` and the running service agree."""
-    printed = await rs_order("openapi")
+    printed = await rs_order_process("openapi")
 
     assert json.loads(printed.out) == document
 

@@ -14,8 +14,6 @@ from typing import Any, TextIO
 
 import psutil
 
-from tests.support.measurement import unmeasured_environment
-
 
 @dataclass(frozen=True)
 class Child:
@@ -75,7 +73,6 @@ async def child_process(module: str, options: Mapping[str, Any]) -> AsyncIterato
     read, write = os.pipe()
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, json.dumps(options), str(write)),
-        env=unmeasured_environment(),
         stdout=subprocess.DEVNULL,
         pass_fds=(write,),
     )

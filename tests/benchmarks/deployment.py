@@ -1,6 +1,7 @@
 """Servers, sandbox and service for a measurement; the service is a process of its own."""
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +19,6 @@ from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.peer import Peer
-from tests.support.measurement import unmeasured_environment
 
 TENANT = "project1"
 VHOST = "regards.multitenant.manager"
@@ -113,8 +113,7 @@ async def _service(
     """Run ``rs-order serve``; yield its process and its address once it is ready."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rs_order", "serve"),
-        env=unmeasured_environment()
-        | {f"RS_ORDER_{name}": value for name, value in environment.items()},
+        env=os.environ | {f"RS_ORDER_{name}": value for name, value in environment.items()},
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

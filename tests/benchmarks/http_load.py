@@ -20,8 +20,6 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from tests.support.measurement import unmeasured_environment
-
 OK = range(200, 300)
 
 
@@ -74,7 +72,6 @@ async def http_load(
     }
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.benchmarks.http_load"),
-        env=unmeasured_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -10,6 +10,7 @@ number of orders.
 
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
@@ -28,7 +29,6 @@ from tests.benchmarks.children import peak_mib_of
 from tests.benchmarks.report import Figure, Report, Target
 from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
 from tests.integration.moving_in.java_database import SCHEMA, java_database, load_large_source
-from tests.support.measurement import unmeasured_environment
 from tests.support.polling import eventually
 
 ORDERS, QUICK_ORDERS = 100_000, 100
@@ -138,7 +138,7 @@ class Import:
         """Run a command, whose progress is shown, in the block; kill it if it still runs at the end."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "rs_order", *arguments),
-            env=unmeasured_environment()
+            env=os.environ
             | {
                 "RS_ORDER_DATABASE_URL": self.target_url,
                 "RS_ORDER_JWT_KEY_HS512": DEVELOPMENT_KEY,

@@ -1,4 +1,8 @@
-"""Runs ``rs-order`` as a user does: as a process, with settings in its environment."""
+"""Runs ``rs-order``: within this process, or as a user does, as a process of its own.
+
+A process takes seconds to import what a command needs. Most tests of commands save them; a few of each kind
+show that the process does the same.
+"""
 
 import asyncio
 import os
@@ -7,7 +11,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
+from typer.testing import CliRunner
+
+from rs_order.cli import app
+from rs_order.domain.identity import SERVICE
 from tests.support.processes import interruptible_children
 from tests.support.secrets import COMMAND_KEY, shown_secrets
 from tests.support.servers import FreshBroker
@@ -31,28 +40,56 @@ class Ended:
             assert word in self.err
 
 
+async def rs_order(*arguments: str, **settings: str) -> Ended:
+    """Run a command to its end within this process, without changing where this process logs.
+
+    One at a time: while it runs, the environment and the output of this process are those of the command.
+    """
+    others = dict.fromkeys(name for name in os.environ if name.startswith("RS_ORDER_"))
+    with patch("rs_order.cli.terminal.configure_command_logs"):
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            app,
+            arguments,
+            env=others | _environment(settings),
+            prog_name=SERVICE,
+            catch_exceptions=False,
+        )
+    return _without_secrets(Ended(result.exit_code, result.stdout, result.stderr))
+
+
+async def rs_order_process(*arguments: str, **settings: str) -> Ended:
+    """Run a command to its end in a process of its own."""
+    process = await start(*arguments, **settings)
+    out, err = await process.communicate()
+    return _without_secrets(Ended(process.returncode, out.decode(), err.decode()))
+
+
 async def start(*arguments: str, **settings: str) -> Process:
-    """Start a command with the settings, and with a signing key if they have none."""
-    settings = {"jwt_key_hs512": COMMAND_KEY, **settings}
+    """Start a process with the settings, and with a signing key if they have none."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_ORDER_")}
-    env = kept | {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
     with interruptible_children():
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "rs_order", *arguments), env=env, stdout=PIPE, stderr=PIPE
+            *(sys.executable, "-m", "rs_order", *arguments),
+            env=kept | _environment(settings),
+            stdout=PIPE,
+            stderr=PIPE,
         )
 
 
-async def rs_order(*arguments: str, **settings: str) -> Ended:
-    """Run a command to its end."""
-    process = await start(*arguments, **settings)
-    out, err = await process.communicate()
-    assert shown_secrets((out + err).decode()) == []
-    return Ended(process.returncode, out.decode(), err.decode())
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    settings = {"jwt_key_hs512": COMMAND_KEY, **settings}
+    return {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
+
+
+def _without_secrets(ended: Ended) -> Ended:
+    assert shown_secrets(ended.out + ended.err) == []
+    return ended
 
 
 @asynccontextmanager
 async def started(*arguments: str, **settings: str) -> AsyncIterator[Process]:
-    """A command that is killed at the end of the block, if it still runs."""
+    """The process of a command, which is killed at the end of the block if it still runs."""
     process = await start(*arguments, **settings)
     try:
         yield process

@@ -17,7 +17,7 @@ from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, Elements, Vhost, decl
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
 from rs_order.store.pool import Pool, open_pool
-from tests.cli.commands import Ended, rs_order
+from tests.cli.commands import Ended, rs_order, rs_order_process
 from tests.support.dead_letters import DeadLetterHarness, running_dead_letters
 from tests.support.servers import FreshBroker, fresh_broker
 from tests.support.stores import MigratedDatabases
@@ -40,6 +40,11 @@ class Deployment:
         """Index what is in the queues, and run the command, which gets no address of the broker."""
         await self.harness.check()
         return await rs_order("dead-letters", *arguments, database_url=self.database_url)
+
+    async def process(self, *arguments: str) -> Ended:
+        """Do the same in a process of its own, which also shows what it logs."""
+        await self.harness.check()
+        return await rs_order_process("dead-letters", *arguments, database_url=self.database_url)
 
     async def listed(self, *options: str) -> list[str]:
         """Return the ids that the list shows with these options."""
@@ -238,7 +243,7 @@ async def test_discard_leaves_a_trace(here: Deployment, channel: AbstractChannel
     """The letter is gone; the log says which it was and why."""
     await bury(channel, "one")
 
-    ended = await here.command("discard", "one", "--because", "sent by mistake")
+    ended = await here.process("discard", "one", "--because", "sent by mistake")
 
     assert (ended.code, ended.out) == (0, "1 discarded\n")
     trace = json.loads(ended.err)

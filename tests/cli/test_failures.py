@@ -6,12 +6,10 @@ import sys
 
 import pytest
 
-from tests.cli.commands import NOWHERE, on_broker, rs_order
+from tests.cli.commands import NOWHERE, Ended, on_broker, rs_order, rs_order_process
 from tests.support.servers import FreshBroker
 
-pytestmark = pytest.mark.slow
-"""Each case starts a process."""
-
+AWAY = f"postgresql://me:secret@{NOWHERE}/orders"
 HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
 
 
@@ -21,21 +19,36 @@ HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
         ("http_port", "many", "integer"),
         ("files_bucket_size_mb", "0", "greater than 0"),
         ("jwt_key_hs512", "short", "at least 64"),
-        ("jwt_key_hs512", "", "is not set"),
         ("config", "/nowhere.toml", "no file /nowhere.toml"),
-        ("periodic_files_availability_check_cron", "0 7 * * MON-FRI", "has 6 fields"),
-        ("periodic_files_availability_check_cron", "0 0 25 * * *", "is no cron expression"),
-        ("mail_language", "en,project1=de", "'project1=de' is neither a language (en, fr)"),
         ("mail_templates", "/nowhere", "there is no folder '/nowhere'"),
         ("mail_sender", "nobody", "'nobody' is not an e-mail address"),
         ("smtp_tls", "yes", "'starttls', 'tls' or 'none'"),
-        ("amqp_notifier_events", "OrderResponse", "'OrderResponse' is no message of this service"),
     ],
 )
 async def test_a_wrong_setting_is_named(setting: str, value: str, reason: str) -> None:
     """A wrong setting stops the start with exit code 2, named, without its value if secret."""
-    ended = await rs_order("serve", **{setting: value})
+    _assert_wrong_setting(await rs_order("serve", **{setting: value}), setting, reason)
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("jwt_key_hs512", "", "is not set"),
+        ("periodic_files_availability_check_cron", "0 7 * * MON-FRI", "has 6 fields"),
+        ("periodic_files_availability_check_cron", "0 0 25 * * *", "is no cron expression"),
+        ("mail_language", "en,project1=de", "'project1=de' is neither a language (en, fr)"),
+        ("amqp_notifier_events", "OrderResponse", "'OrderResponse' is no message of this service"),
+    ],
+)
+async def test_a_setting_that_a_part_of_the_service_rejects(
+    setting: str, value: str, reason: str
+) -> None:
+    """The same for what the parts check once the logs of their process are set up."""
+    _assert_wrong_setting(await rs_order_process("serve", **{setting: value}), setting, reason)
+
+
+def _assert_wrong_setting(ended: Ended, setting: str, reason: str) -> None:
     assert ended.code == 2
     ended.assert_one_line(f"RS_ORDER_{setting.upper()}", reason)
 
@@ -51,7 +64,6 @@ async def test_smtp_needs_a_sender() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["serve"],
         ["migrate"],
         ["migrate", "--status"],
         ["tenant", "list"],
@@ -63,10 +75,15 @@ async def test_smtp_needs_a_sender() -> None:
 )
 async def test_database_away(command: list[str]) -> None:
     """A database that doesn't answer: its address, without credentials, and what to check."""
-    url = f"postgresql://me:secret@{NOWHERE}/orders"
+    _assert_database_away(await rs_order(*command, database_url=AWAY))
 
-    ended = await rs_order(*command, database_url=url)
 
+async def test_service_without_its_database() -> None:
+    """The same for a process of the service."""
+    _assert_database_away(await rs_order_process("serve", database_url=AWAY))
+
+
+def _assert_database_away(ended: Ended) -> None:
     assert ended.code == 1
     ended.assert_one_line(NOWHERE, "RS_ORDER_DATABASE_URL")
     assert "secret" not in ended.err
@@ -87,7 +104,7 @@ async def test_port_taken(database_url: str, broker: FreshBroker) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
 
-        ended = await rs_order(
+        ended = await rs_order_process(
             "serve",
             **on_broker(broker),
             database_url=database_url,
@@ -100,7 +117,9 @@ async def test_port_taken(database_url: str, broker: FreshBroker) -> None:
 
 
 async def test_no_such_archive(broker: FreshBroker) -> None:
-    ended = await rs_order("sandbox", "--archive", "/nowhere", "--port", "0", **on_broker(broker))
+    ended = await rs_order_process(
+        "sandbox", "--archive", "/nowhere", "--port", "0", **on_broker(broker)
+    )
 
     assert ended.code == 1
     ended.assert_one_line("/nowhere/manifest.json")
@@ -115,7 +134,7 @@ async def test_fault_that_does_not_exist() -> None:
 
 async def test_debug_shows_the_trace() -> None:
     """Whoever asks for debugging gets the trace, and the line all the same."""
-    ended = await rs_order(
+    ended = await rs_order_process(
         "migrate", log_level="debug", database_url=f"postgresql://me@{NOWHERE}/orders"
     )
 

@@ -5,15 +5,17 @@ import signal
 
 import httpx
 
-from tests.cli.commands import line_with, on_broker, rs_order, started
+from tests.cli.commands import line_with, on_broker, rs_order, rs_order_process, started
+from tests.support.reused_broker import INSTANCE
 from tests.support.servers import FreshBroker
 
 STOP_SECONDS = 30
 
 
-async def test_ready_then_stopped(broker: FreshBroker, database_url: str) -> None:
+async def test_ready_then_stopped(platform_broker: FreshBroker, database_url: str) -> None:
     """One line when health says UP; SIGTERM ends it with exit code 0 within 30 s."""
-    settings = on_broker(broker) | {
+    settings = on_broker(platform_broker) | {
+        "amqp_microservice_instance_identifier": INSTANCE,
         "database_url": database_url,
         "http_host": "127.0.0.1",
         "http_port": "0",
@@ -32,9 +34,10 @@ async def test_ready_then_stopped(broker: FreshBroker, database_url: str) -> Non
     assert service.returncode == 0
 
 
-async def test_second_signal_ends_at_once(broker: FreshBroker, database_url: str) -> None:
+async def test_second_signal_ends_at_once(platform_broker: FreshBroker, database_url: str) -> None:
     """What holds the service up does not hold up whoever insists."""
-    settings = on_broker(broker) | {
+    settings = on_broker(platform_broker) | {
+        "amqp_microservice_instance_identifier": INSTANCE,
         "database_url": database_url,
         "http_host": "127.0.0.1",
         "http_port": "0",
@@ -75,7 +78,7 @@ async def test_migrate_by_several_at_once(database_url: str) -> None:
     """Instances that start together all end with the schema of this version."""
     settings = {"database_url": database_url, "tenants": "project1,project2"}
 
-    results = await asyncio.gather(*(rs_order("migrate", **settings) for _ in range(3)))
+    results = await asyncio.gather(*(rs_order_process("migrate", **settings) for _ in range(3)))
 
     assert [ended.code for ended in results] == [0, 0, 0], [ended.err for ended in results]
     assert results[0].out == "The platform's schema and those of 2 tenants are up to date\n"

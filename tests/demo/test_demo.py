@@ -1,5 +1,6 @@
 """The whole demo as a user runs it, on external servers."""
 
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process, create_subprocess_exec
@@ -14,7 +15,6 @@ import pytest
 from rs_order.demo.servers.lifecycle import Servers
 from tests.cli.commands import line_with
 from tests.demo.tiny_archives import dataset, product, small_file, write_archive
-from tests.support.measurement import unmeasured_environment
 from tests.support.stac_clients import python_of_clients
 
 END_SECONDS = 5
@@ -39,7 +39,7 @@ def temporary(tmp_path: Path) -> Path:
 
 
 async def _demo(servers: Servers, temporary: Path, *arguments: str) -> Process:
-    env = unmeasured_environment() | {
+    env = os.environ | {
         "RS_ORDER_DATABASE_URL": servers.database_url,
         "RS_ORDER_AMQP_URL": servers.amqp_url,
         "RS_ORDER_AMQP_MANAGEMENT_URL": servers.management_url or "",

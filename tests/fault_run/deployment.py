@@ -28,7 +28,6 @@ from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.settings import MEBIBYTE
 from tests.fault_run.plan import CLOCK_SECONDS, TENANTS, Plan
 from tests.fault_run.service_process import CLOCK_VARIABLE
-from tests.support.measurement import unmeasured_environment
 from tests.support.polling import eventually
 from tests.support.proxy import TcpProxy, tcp_proxy
 
@@ -105,7 +104,7 @@ class Instance:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "tests.fault_run.service_process"),
-            env=unmeasured_environment() | self._environment,
+            env=os.environ | self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,

@@ -1,6 +1,7 @@
 """Runs rs_order as a process, which a test can kill at a chosen point."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -12,7 +13,6 @@ import asyncpg
 
 from rs_order.settings import PREFIX, Settings
 from tests.acceptance.platform import Platform
-from tests.support.measurement import unmeasured_environment
 from tests.support.polling import LOCK_WAITS, WAIT_SECONDS, eventually
 
 START_SECONDS = 60
@@ -81,7 +81,7 @@ async def instance(platform: Platform, **overrides: Any) -> AsyncIterator[Instan
         "-m",
         "rs_order",
         "serve",
-        env=unmeasured_environment() | environment_of(platform.settings, **overrides),
+        env=os.environ | environment_of(platform.settings, **overrides),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**20,

@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-from tests.support.measurement import unmeasured_environment
-
 ZIP, METALINK = "/user/orders/12/download", "/user/orders/12/metalink/download"
 ONE_FILE = "/orders/files/1"
 ARCHIVE = "/user/orders/12/archives/a1/order_12.zip"
@@ -16,7 +14,6 @@ ARCHIVE = "/user/orders/12/archives/a1/order_12.zip"
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.rest.memory_probe", str(files), str(size), path),
-        env=unmeasured_environment(),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -1,10 +1,32 @@
-"""Switches off the measurement of coverage, which slows down pure Python to a half or less."""
+"""Measures coverage in the processes of the tests alone, and not while they run slow tests.
+
+It slows down pure Python to a half. What slow tests and the processes that tests start execute is measured
+in other tests; the minimum in pyproject.toml holds without them.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import coverage
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the measurement of this worker process from the processes that it starts."""
+    measurement = coverage.Coverage.current()
+    if measurement is not None and hasattr(config, "workerinput"):
+        measurement.set_option("run:patch", [])
+        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]:
+            del os.environ[name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("slow") is None:
+        return (yield)
+    with unmeasured():
+        return (yield)
 
 
 @contextmanager
@@ -19,8 +41,3 @@ def unmeasured() -> Iterator[None]:
         yield
     finally:
         measurement.start()
-
-
-def unmeasured_environment() -> dict[str, str]:
-    """Return the environment for a process whose coverage isn't measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
