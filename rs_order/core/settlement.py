@@ -169,7 +169,9 @@ class Settlement:
         await self._free_slots(uow, changes)
 
     async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
-        owners = {change.sub_order.owner for change in changes if change.freed_slot}
+        # Without a limit nothing waits for a slot: a pass starts all that is ready, or writes the next pass.
+        freed = changes if self._limits.per_user else ()
+        owners = {change.sub_order.owner for change in freed if change.freed_slot}
         stopped = [change.sub_order for change in changes if change.stopped_running]
         if await self.release_capacity(uow, [one.id for one in stopped]):
             owners |= {one.owner for one in stopped}

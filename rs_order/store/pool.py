@@ -109,8 +109,28 @@ class WatchedConnection(DriverConnection):
         return read_only and time.monotonic() - self._opened_at >= self.read_only_seconds
 
 
+_LISTS = (
+    "text",
+    "bigint",
+    "integer",
+    "smallint",
+    "boolean",
+    "float8",
+    "uuid",
+    "timestamptz",
+    "bytea",
+    "jsonb",
+)
+"""The types whose lists are parameters of statements."""
+_ASK_FOR_LISTS = f"select {', '.join(f'null::{name}[]' for name in _LISTS)}"
+
+
 async def prepare_connection(connection: Connection) -> None:
-    """Let a new connection read and write JSON as Python objects."""
+    """Let a new connection read and write JSON as Python objects, and lists.
+
+    The driver asks the server about each type when it meets it, by a statement that takes longer to plan
+    than most others to run. So one statement has all of them.
+    """
     async with connection.transaction():
         for type_name in ("json", "jsonb"):
             await connection.set_type_codec(
@@ -119,6 +139,7 @@ async def prepare_connection(connection: Connection) -> None:
                 encoder=lambda value: orjson.dumps(value).decode(),
                 decoder=orjson.loads,
             )
+        await connection.fetch(_ASK_FOR_LISTS)
 
 
 async def prepare_direct_connection(connection: Connection) -> None:

@@ -2,12 +2,13 @@
 
 PostgreSQL plans a prepared statement anew when the search path differs from that of its last execution. If
 tenants alternate on a connection, planning takes more time than execution. So a connection that was used for
-a tenant is kept for that tenant, as long as there are enough connections. If all are in use, a connection
-goes to the next caller of the same tenant, unless another caller has waited for longer than a moment.
+a tenant is kept for that tenant, as long as there are enough connections. If there are no more, a caller
+waits a moment for a connection that its tenant is using, before it takes one that another tenant has just
+used: most transactions are shorter than planning all their statements anew.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ KEPT_SECONDS: Final = 5.0
 """A connection that a tenant hasn't used for so long is returned to the driver's pool."""
 BUSY_SECONDS: Final = 0.5
 """A connection that was used so recently isn't given to another tenant while more can be opened."""
-LONGEST_PASSED_OVER_SECONDS: Final = 0.1
-"""A caller that has waited for so long gets the next connection, whatever tenant that was used for."""
+PATIENCE_SECONDS: Final = 0.05
+"""How long a caller waits for a connection of its tenant. Then it takes any."""
 MOST_TENANTS: Final = 100
 """A connection that has served so many tenants is closed: the server's process remembers their tables."""
 
@@ -40,14 +41,15 @@ class _Kept:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
-    """A caller that waits because all connections are in use."""
+    """A caller that waits for a connection."""
 
     tenant: Tenant | None
-    since: float
     given: asyncio.Future[Any]
     """The connection; None: the driver's pool has one."""
+    patient: bool = True
+    """True while it waits for a connection of its tenant, if there is one, rather than taking any."""
 
 
 class TenantPool:
@@ -67,6 +69,7 @@ class TenantPool:
         self._numbers = 0
         self._taken = 0
         """Connections in use or kept."""
+        self._in_use = Counter[Tenant | None]()
         self._waiting: list[_Waiter] = []
         """The caller that has waited for the longest time is the first."""
         self._generation = 0
@@ -89,8 +92,12 @@ class TenantPool:
         """Use a connection, if possible the one that the tenant used last."""
         connection = await self._acquire(tenant)
         generation = self._generation
+        self._in_use[tenant] += 1
         try:
-            yield connection
+            try:
+                yield connection
+            finally:
+                self._in_use[tenant] -= 1
         except BaseException:
             await self._release(connection)
             raise
@@ -153,15 +160,17 @@ class TenantPool:
             return await connection.fetchval(statement, *parameters)
 
     async def _acquire(self, tenant: Tenant | None) -> Any:
-        while (number := self._best_kept(tenant)) is not None:
-            connection = self._kept.pop(number).connection
+        while True:
+            if (number := self._best_kept(tenant)) is not None:
+                connection = self._kept.pop(number).connection
+            elif self._taken < self.size:
+                self._taken += 1
+                break
+            elif (connection := await self._wait(tenant)) is None:
+                break
             if _is_open(connection):
                 return connection
             await self._release(connection)
-        if self._taken < self.size:
-            self._taken += 1
-        elif (connection := await self._wait(tenant)) is not None:
-            return connection
         try:
             return await self._connections.acquire()
         except BaseException:
@@ -171,8 +180,9 @@ class TenantPool:
     async def _wait(self, tenant: Tenant | None) -> Any:
         """Return a connection that another caller releases; None: take one from the driver's pool."""
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(tenant, loop.time(), loop.create_future())
+        waiter = _Waiter(tenant, loop.create_future())
         self._waiting.append(waiter)
+        patience = loop.call_later(PATIENCE_SECONDS, self._end_patience, waiter)
         try:
             return await waiter.given
         except asyncio.CancelledError:
@@ -183,30 +193,46 @@ class TenantPool:
                 else:
                     await self._release(connection)
             raise
+        finally:
+            patience.cancel()
 
-    def _next_waiter(self, tenant: Tenant | None = None) -> _Waiter | None:
-        """Remove and return the caller that gets the connection that a tenant used last."""
+    def _end_patience(self, waiter: _Waiter) -> None:
+        """Give a caller the connection that was kept for the longest time, or the next that is released."""
+        waiter.patient = False
+        if self._kept and not waiter.given.done():
+            _, kept = self._kept.popitem(last=False)
+            self._waiting.remove(waiter)
+            waiter.given.set_result(kept.connection)
+
+    def _next_waiter(self, tenant: Tenant | None) -> _Waiter | None:
+        """Remove and return the caller that gets the connection that a tenant used last; None: it is kept.
+
+        That is one without patience, or one of the tenant, or one whose tenant uses no connection now.
+        """
         self._waiting = [one for one in self._waiting if not one.given.cancelled()]
-        if not self._waiting:
-            return None
-        chosen = self._waiting[0]
-        if asyncio.get_running_loop().time() - chosen.since < LONGEST_PASSED_OVER_SECONDS:
-            chosen = next((one for one in self._waiting if one.tenant == tenant), chosen)
-        self._waiting.remove(chosen)
+        chosen = (
+            next((one for one in self._waiting if not one.patient), None)
+            or next((one for one in self._waiting if one.tenant == tenant), None)
+            or next((one for one in self._waiting if not self._in_use[one.tenant]), None)
+        )
+        if chosen is not None:
+            self._waiting.remove(chosen)
         return chosen
 
     def _leave_one(self) -> None:
         """Use one connection less. A caller that waits may then take one from the driver's pool."""
-        if (waiter := self._next_waiter()) is not None:
-            waiter.given.set_result(None)
+        self._waiting = [one for one in self._waiting if not one.given.cancelled()]
+        if self._waiting:
+            self._waiting.pop(0).given.set_result(None)
         else:
             self._taken -= 1
 
     def _best_kept(self, tenant: Tenant | None) -> int | None:
         """Return the number of a kept connection to use, or None if the driver's pool should give one.
 
-        It is the tenant's last one. Otherwise it is the one that wasn't used for the longest time, if its
-        tenant doesn't use it now, or if no further one can be opened.
+        It is the tenant's last one. Otherwise it is the one that wasn't used for the longest time: if its
+        tenant doesn't use it now, or if no further one can be opened and this tenant has none that it could
+        wait for.
         """
         for number in reversed(self._kept):
             if self._kept[number].tenant == tenant:
@@ -215,7 +241,8 @@ class TenantPool:
             return None
         number, oldest = next(iter(self._kept.items()))
         is_busy = asyncio.get_running_loop().time() - oldest.since < BUSY_SECONDS
-        return None if is_busy and self._taken < self.size else number
+        waits = self._taken < self.size or self._in_use[tenant]
+        return None if is_busy and waits else number
 
     def _keep(self, connection: Any, tenant: Tenant | None) -> None:
         self._numbers += 1

@@ -68,6 +68,17 @@ async def test_w30_a_freed_slot_triggers_the_next_pass(pool: Pool, rows: TenantR
     assert await app.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "RUNNING")]
 
 
+async def test_without_a_limit_a_freed_slot_needs_no_pass(pool: Pool, rows: TenantRows) -> None:
+    """Nothing waits for it: each pass starts all that is ready."""
+    app = AppHarness(pool, max_storage_files_jobs_per_user=0)
+    order = await rows.order()
+    await rows.sub_order(order, {"a": A}, state=SubOrderState.WAITING)
+    await app.downloaded(order, "a")
+
+    assert await app.sub_orders(order) == [("STORAGE", "ENDED")]
+    assert await app.steps(ScheduleStep) == []
+
+
 async def test_w11_a_file_reported_available_and_unavailable_counts_once(
     app: AppHarness, rows: TenantRows
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -44,6 +46,26 @@ async def test_more_tenants_than_connections_share_them(small_pool: Pool) -> Non
     assert (small_pool.open, small_pool.idle) == (SIZE, SIZE)
 
 
+async def test_a_caller_waits_a_moment_for_a_connection_of_its_tenant(small_pool: Pool) -> None:
+    """It leaves the one that another tenant has just used, so that neither plans its statements anew."""
+    two = await session_of(small_pool, TWO)
+    async with transaction(small_pool, ONE) as connection:
+        one = await connection.fetchval("select pg_backend_pid()")
+        waiting = asyncio.create_task(session_of(small_pool, ONE))
+        await asyncio.sleep(0)
+    assert await waiting == one
+    assert await session_of(small_pool, TWO) == two
+
+
+async def test_a_caller_that_has_waited_takes_the_connection_of_another_tenant(
+    small_pool: Pool,
+) -> None:
+    """Its own tenant may use its connection for long."""
+    two = await session_of(small_pool, TWO)
+    async with transaction(small_pool, ONE):
+        assert await session_of(small_pool, ONE) == two
+
+
 async def test_a_caller_that_waits_gets_the_first_connection_that_is_released(
     small_pool: Pool,
 ) -> None:
@@ -72,7 +94,7 @@ async def test_a_caller_is_passed_over_for_a_moment_only(
     small_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it gets the next connection, even if that was used for another tenant."""
-    monkeypatch.setattr(tenant_pool, "LONGEST_PASSED_OVER_SECONDS", 0)
+    monkeypatch.setattr(tenant_pool, "PATIENCE_SECONDS", 0)
     async with transaction(small_pool, ONE):
         async with transaction(small_pool, TWO):
             other = asyncio.create_task(session_of(small_pool, THREE))
@@ -145,3 +167,19 @@ async def test_a_connection_that_served_many_tenants_is_closed(
         first = await session_of(small_pool, TWO)
         assert await session_of(small_pool, THREE) == first
         assert await session_of(small_pool, TWO) != first
+
+
+async def test_a_new_connection_knows_the_lists_of_parameters(small_pool: Pool) -> None:
+    """The driver asks the server about no type of a statement, for which it needs three statements."""
+    lists: list[list[object]] = [["a"], [1], [True], [uuid4()], [datetime.now(UTC)], [b"a"], [{}]]
+    types = ("text", "bigint", "boolean", "uuid", "timestamptz", "bytea", "jsonb")
+    parameters = (f"${number}::{name}[]" for number, name in enumerate(types, start=1))
+    statement = f"select {', '.join(parameters)}"
+    asked: list[str] = []
+    async with small_pool.acquire() as connection:
+        connection.add_query_logger(lambda record: asked.append(record.query))
+        (row,) = await connection.fetch(statement, *lists)
+        await asyncio.sleep(0)  # the driver calls the logger in the next turn of the event loop
+
+    assert list(row) == lists
+    assert asked == [statement]
