@@ -10,28 +10,22 @@ outbox. The check finds everything else: rows that become due, and those of othe
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
 
-from rs_order import traces
-from rs_order.broker.errors import AmqpError, Rejected
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
+from rs_order.broker.row_publishing import Published, RowPublishing
 from rs_order.broker.topology import Vhost
 from rs_order.ports import FIRST_STEP_PARTITION, Claim, OutboxReader, OutboxRow, Written
 
 PARTITIONS_AT_ONCE = 4
 """Claims held at the same time, three of them of one kind at most; each holds a database connection."""
 ROWS_PER_CLAIM = 256
-IN_FLIGHT = 256
-"""Publications waiting for their confirm, of each kind."""
 PUBLISH_SECONDS = 10.0
 """A claim publishes no further row after this time. It ends once those in flight have succeeded or failed."""
 START_SECONDS = 5.0
@@ -46,8 +40,6 @@ SHORTEST_PAUSE_SECONDS = 0.005
 """Clocks of process and database differ: without a pause the relay would loop before a due time."""
 
 _log = structlog.get_logger(__name__)
-_published = Counter("rs_order_relay_published", "Outbox rows that the broker confirmed", ["kind"])
-_failed = Counter("rs_order_relay_failed", "Attempts that the broker did not confirm", ["kind"])
 
 
 class Relay:
@@ -67,7 +59,6 @@ class Relay:
         self._publications = publications
         self._publishers = publishers
         self._sweep_seconds = sweep_seconds
-        self._in_flight = {steps: asyncio.Semaphore(IN_FLIGHT) for steps in (True, False)}
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -211,25 +202,24 @@ class Relay:
         is_own = partition in self._own
         self._own.discard(partition)
         async with self._outbox.claim(partition, ROWS_PER_CLAIM) as claimed:
-            published = None if claimed is None else await self._publish_rows(claimed, partition)
+            published = None if claimed is None else await self._publish_rows(claimed)
         if claimed is not None and published is not None:
             self._taken_pauses.pop(partition, None)
             self._continue(partition, claimed.rows, published)
         elif is_own:
             self._claim_later(partition)
 
-    async def _publish_rows(self, claimed: Claim, partition: int) -> "_Published":
+    async def _publish_rows(self, claimed: Claim) -> Published:
         ends = asyncio.get_running_loop().time() + self._publish_seconds
-        published = _Published(ends, self._in_flight[_holds_steps(partition)])
-        streams = _by_stream(claimed.rows)
-        await asyncio.gather(*(self._publish_stream(each, published) for each in streams))
+        rows = RowPublishing(claimed.rows, self._publications, self._publishers, ends=ends)
+        published = await rows.publish()
         if published.confirmed:
             await claimed.remove(published.confirmed)
         if published.rejected:
             await claimed.postpone(published.rejected)
         return published
 
-    def _continue(self, partition: int, rows: Sequence[OutboxRow], published: "_Published") -> None:
+    def _continue(self, partition: int, rows: Sequence[OutboxRow], published: Published) -> None:
         """Claim a partition again if it may have more due rows; rows that failed wait for the next check."""
         all_confirmed = len(published.confirmed) == len(rows)
         if not all_confirmed:
@@ -254,71 +244,6 @@ class Relay:
         own = Written(frozenset({partition}))
         asyncio.get_running_loop().call_later(pause, self.notify, own)
 
-    async def _publish_stream(self, rows: Sequence[OutboxRow], published: "_Published") -> None:
-        """Publish rows one after the other, up to the first that fails."""
-        for row in rows:
-            if not await self._publish(row, published):
-                break
-
-    async def _publish(self, row: OutboxRow, published: "_Published") -> bool:
-        """Publish a row; return True if the broker confirmed it, False also if the claim has to end."""
-        with traces.span(f"publish {row.kind.value}", "PRODUCER", parent=row.traceparent):
-            return await self._try_to_publish(row, published)
-
-    async def _try_to_publish(self, row: OutboxRow, published: "_Published") -> bool:
-        try:
-            publication = self._publications.publication(row)
-            async with published.in_flight:
-                if asyncio.get_running_loop().time() >= published.ends:
-                    return False
-                await self._publishers[publication.vhost].publish(publication)
-        except Rejected as error:
-            published.rejected.append(row.id)
-            self._report(row, error)
-            return False
-        except AmqpError as error:
-            self._report(row, error)
-            return False
-        except Exception as error:  # noqa: BLE001 - one bad row must not stop others
-            published.rejected.append(row.id)
-            self._report(row, error)
-            _log.exception("relay-row-unpublishable", row=row.id)
-            return False
-        published.confirmed.append(row.id)
-        _published.labels(row.kind.value).inc()
-        return True
-
-    def _report(self, row: OutboxRow, error: Exception) -> None:
-        _failed.labels(row.kind.value).inc()
-        _log.warning(
-            "relay-not-confirmed",
-            row=row.id,
-            kind=row.kind.value,
-            tenant=row.tenant,
-            stream=row.stream,
-            message_id=str(row.message_id),
-            cause=str(error),
-        )
-
-
-@dataclass(slots=True)
-class _Published:
-    """The results of publishing the rows of a claim."""
-
-    ends: float
-    """The time of the event loop after which no further row is published."""
-    in_flight: asyncio.Semaphore
-    confirmed: list[int] = field(default_factory=list)
-    rejected: list[int] = field(default_factory=list)
-
 
 def _holds_steps(partition: int) -> bool:
     return partition >= FIRST_STEP_PARTITION
-
-
-def _by_stream(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
-    """Group rows by stream; a row without a stream is a group of its own."""
-    streams: dict[str | int, list[OutboxRow]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row.id):
-        streams[row.id if row.stream is None else f"{row.tenant}/{row.stream}"].append(row)
-    return list(streams.values())

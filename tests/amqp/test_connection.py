@@ -21,7 +21,7 @@ from rs_order.broker.connection import (
 )
 from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.errors import AmqpError
-from rs_order.broker.publishing import Publication, Publisher
+from rs_order.broker.publishing import Publication, Publisher, broker_errors
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Elements, Queue, Topology, Vhost, declare
 from rs_order.demo.servers.database_and_broker import Broker
@@ -115,8 +115,9 @@ async def test_a_channel_closed_by_an_error_is_opened_again(
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered")
 
         missing = Publication(Vhost.MULTITENANT, "does.not.exist", "", True, Message(b""))
-        with pytest.raises(AmqpError, match=r"does\.not\.exist"):
-            await publisher.publish(missing)
+        (confirm,) = await publisher.send([missing])
+        with pytest.raises(AmqpError, match=r"does\.not\.exist"), broker_errors("publish"):
+            await confirm
         await eventually(lambda: running.last_loss is not None, "the loss noticed")
 
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered again")

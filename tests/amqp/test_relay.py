@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from rs_order.broker import relay as relay_module
 from rs_order.broker.errors import NotConfirmed
 from rs_order.broker.publications import EVENTS, Publications
-from rs_order.broker.publishing import Publication, Publisher
+from rs_order.broker.publishing import Confirm, Publication, Publisher
 from rs_order.broker.queue_names import topology
 from rs_order.broker.relay import PUBLISH_SECONDS, SWEEP_SECONDS, Relay
 from rs_order.broker.topology import Topology, Vhost, declare
@@ -209,13 +209,28 @@ class _FlakyPublisher(Publisher):
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - a test that can be repeated
 
-    async def publish(self, publication: Publication) -> None:
-        luck = self._random.random()
-        if luck < 0.05:
-            raise NotConfirmed("rejected by the test")
-        await super().publish(publication)
-        if luck > 0.95:
-            raise NotConfirmed("confirm lost by the test")
+    async def send(self, publications: Sequence[Publication]) -> list[Confirm]:
+        luck = [self._random.random() for _ in publications]
+        kept = [one for one, its in zip(publications, luck, strict=True) if its >= 0.05]
+        confirms = iter(await super().send(kept))
+        return [
+            self._failed("rejected by the test")
+            if its < 0.05
+            else self._failed("confirm lost by the test", after=next(confirms))
+            if its > 0.95
+            else next(confirms)
+            for its in luck
+        ]
+
+    @staticmethod
+    def _failed(why: str, after: Confirm | None = None) -> Confirm:
+        """Return a confirm that fails, at once or with the end of another one."""
+        failed = asyncio.get_running_loop().create_future()
+        if after is None:
+            failed.set_exception(NotConfirmed(why))
+        else:
+            after.add_done_callback(lambda _: failed.set_exception(NotConfirmed(why)))
+        return failed
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -290,6 +305,21 @@ async def test_a_full_queue_of_a_peer_holds_back_nothing_else(
     assert await message_count(channel, "full") == 0
 
 
+async def test_rows_that_cannot_be_sent_hold_back_no_others(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """This relay has no publisher for the virtual host of some rows of each claim."""
+    await _subscribe(channel, "free", EVENTS[MessageKind.NOTIFICATION], {})
+    kinds = (MessageKind.INSTANCE_NOTIFICATION, MessageKind.NOTIFICATION)
+    await outbox.add(*(OutgoingMessage(kind, PROJECT, {}) for kind in kinds for _ in range(40)))
+
+    async with relaying(broker, outbox, sweep_seconds=0.02):
+        arrived = [await take(channel, "free") for _ in range(40)]
+
+    assert len({message.message_id for message in arrived}) == 40
+    assert await message_count(channel, "free") == 0
+
+
 async def _subscribe(
     channel: AbstractChannel, name: str, event: str, arguments: dict[str, Any]
 ) -> None:
@@ -304,11 +334,11 @@ class _SlowPublisher(Publisher):
 
     seconds = 0.05
 
-    async def publish(self, publication: Publication) -> None:
+    async def send(self, publications: Sequence[Publication]) -> list[Confirm]:
         passed = asyncio.Event()
         asyncio.get_running_loop().call_later(self.seconds, passed.set)
         await passed.wait()
-        await super().publish(publication)
+        return await super().send(publications)
 
 
 async def test_a_claim_ends_although_its_stream_has_more_rows(
