@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelLockedResource
 
-from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
+from rs_order.broker.connection import connect
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.publishing import broker_errors, open_channel
 from rs_order.broker.queue_depths import depth_of
@@ -32,9 +31,7 @@ async def exclusive_connection(url: str, vhost: str) -> AsyncIterator[AbstractCo
     Raises:
         BrokerUnavailable: the broker can't be reached.
     """
-    with broker_errors("connect"):
-        connection = await aio_pika.connect(vhost_url(url, vhost), timeout=CONNECT_SECONDS)
-    async with connection:
+    async with await connect(url, vhost) as connection:
         yield connection if await _has_lock(connection) else None
 
 

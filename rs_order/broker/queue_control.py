@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import aio_pika
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractConnection
 
-from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
+from rs_order.broker.connection import connect
 from rs_order.broker.dead_letter_reader import reading
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.input_queues import InputMover, QueueMode
@@ -108,9 +107,7 @@ async def queue_control(url: str, vhost: str, inputs: InputQueues) -> AsyncItera
     Raises:
         BrokerUnavailable: the broker can't be reached.
     """
-    with broker_errors("connect"):
-        connection = await aio_pika.connect(vhost_url(url, vhost), timeout=CONNECT_SECONDS)
-    async with connection:
+    async with await connect(url, vhost) as connection:
         yield QueueControl(connection, inputs)
 
 

@@ -13,7 +13,7 @@ import orjson
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from pydantic import ValidationError
 
-from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
+from rs_order.broker.connection import connect
 from rs_order.broker.errors import BrokerUnavailable
 from rs_order.broker.publishing import broker_errors, open_channel, publish
 from rs_order.contracts.order_messages import (
@@ -105,9 +105,7 @@ class OrderClient:
         Raises:
             BrokerUnavailable: the broker or the virtual host can't be reached.
         """
-        with broker_errors("connect"):
-            connection = await aio_pika.connect(vhost_url(url, vhost), timeout=CONNECT_SECONDS)
-        async with connection:
+        async with await connect(url, vhost) as connection:
             client = cls(await open_channel(connection), namespace, tenant)
             await client._subscribe(connection)
             yield client

@@ -1,6 +1,7 @@
 """Batches, back-pressure, isolation and acknowledgement on a real broker."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,6 +57,30 @@ async def test_waiting_messages_are_handled_in_one_batch_in_order(
     assert handler.bodies == bodies
     assert [len(batch) for batch in handler.batches] == [10, 10, 5]
     assert await message_count(channel, QUEUE.name) == 0
+
+
+async def test_batches_are_large_while_the_event_loop_is_busy(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """What has arrived reaches the batch, however seldom other tasks let the consumer's task run."""
+    await send(channel, QUEUE, *(b"%d" % number for number in range(300)))
+    handler = RecordingHandler()
+
+    consumer = new_consumer(QUEUE, handler, size=300)
+    busy = asyncio.create_task(_hold_the_loop_again_and_again())
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.received(300)
+        busy.cancel()
+
+    assert len(handler.batches) <= 3  # seven with the library's own buffer of ten frames
+
+
+async def _hold_the_loop_again_and_again() -> None:
+    while True:
+        ends = time.perf_counter() + 0.02
+        while time.perf_counter() < ends:
+            pass
+        await asyncio.sleep(0)
 
 
 async def test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches(
