@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from functools import partial
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
@@ -57,6 +58,9 @@ from rs_order.store.outbox import LeasedRows, Outbox
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.store.watch import DatabaseWatch
+
+COLLECTION_THRESHOLDS: Final = (5_000, 20, 20)
+"""Of the garbage collector, instead of 700, 10 and 10: it took a fifth of the CPU time under load."""
 
 log = structlog.get_logger(__name__)
 
@@ -234,13 +238,15 @@ def _health(
     )
 
 
-def exclude_from_collections() -> None:
-    """Exclude what the start created from garbage collections: it lives as long as the process.
+def collect_garbage_rarely() -> None:
+    """Spend less time on garbage collections, which hold the event loop.
 
-    A full collection, which holds the event loop, takes half as long then.
+    What the start created lives as long as the process, so collections leave it out. What an order needs is
+    mostly freed without a collection, so they start after more allocations than by default.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
 
 
 async def _catch_up(application: Application) -> None:

@@ -145,7 +145,7 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
     """Print one line as soon as the health of the service is UP."""
     import aiohttp
 
-    from rs_order.app.serve import exclude_from_collections
+    from rs_order.app.serve import collect_garbage_rarely
 
     port = await answering
     host = settings.http_host
@@ -155,7 +155,7 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
         # Asks the health endpoint, as an orchestrator does: only it covers all components.
         while not (await client.get(f"{url}/actuator/health")).ok:  # noqa: ASYNC110
             await asyncio.sleep(HEALTH_PAUSE_SECONDS)
-    exclude_from_collections()
+    collect_garbage_rarely()
     typer.echo(f"rs-order is ready on {url} (health UP)")
 
 

@@ -29,7 +29,7 @@ from tests.support.reused_broker import INSTANCE
 from tests.support.servers import FreshBroker
 
 TENANTS = tuple(f"tenant{number}" for number in range(1, 11))
-REQUESTS, QUICK_REQUESTS = 5_000, 50
+REQUESTS, QUICK_REQUESTS = 20_000, 50
 BARE_QUEUE = "bare-requests"
 COMPATIBLE, QUORUM = "compatible", "quorum"
 """The modes of the input queues, see RS_ORDER_QUEUES."""

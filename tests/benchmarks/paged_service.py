@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import uvloop
 
-from rs_order.app.serve import exclude_from_collections
+from rs_order.app.serve import collect_garbage_rarely
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, Summary
@@ -150,7 +150,7 @@ async def _serve(options: dict[str, Any], descriptor: int) -> None:
         tenants=[TENANT],
         batch_size=page_size,
     ):
-        exclude_from_collections()
+        collect_garbage_rarely()
         watching = asyncio.create_task(held.watch())
         report(descriptor)
         await stop.wait()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import uvloop
 
-from rs_order.app.serve import Role, serve
+from rs_order.app.serve import Role, collect_garbage_rarely, serve
 from rs_order.logs import configure_logs
 from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.settings import Settings
@@ -127,6 +127,7 @@ async def _serve(options: dict[str, Any], descriptor: int) -> None:
     observed = observed_statements(calls.note) if options["count_calls"] else nullcontext()
     with observed:
         async with _running(Settings(**options["settings"]), stubs, Role.ALL) as url:
+            collect_garbage_rarely()
             report(descriptor, url)
             await stop.wait()
 
