@@ -90,7 +90,9 @@ class Requests:
 def requests(shared: SharedParts, estimator: Estimator) -> Requests:
     answers = AnswerRequests(shared.store, shared.clock, shared.retries, shared.measurements)
     retention = timedelta(days=shared.settings.inbox_retention_days)
-    shared.steps.on(GrantRequestsStep, GrantRequests(shared.store, estimator, answers).handle)
+    shared.steps.on_groups(
+        GrantRequestsStep, GrantRequests(shared.store, estimator, answers).handle
+    )
     purge = PurgeInbox(
         shared.store,
         shared.clock,

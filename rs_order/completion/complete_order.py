@@ -8,6 +8,7 @@ or expired does nothing either (W9).
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -30,6 +31,9 @@ PRODUCTS_TOGETHER: Final = 1000
 """The most products of small pages that are read and added together. A larger page is added by itself."""
 READINGS: Final = 16
 """Large pages, or groups of small ones, that are held at the same time by this process, of all tenants."""
+SMALL_COMMITS: Final = 3
+"""Commits with small pages at the same time. What waits gathers in larger groups, and new requests are
+answered before orders are filled: their senders wait for the answer."""
 PAGES_AT_ONCE: Final = 8
 """Pages of a group that the catalog is asked for at the same time."""
 COMMIT_EVERY_SECONDS: Final = 0.2
@@ -67,6 +71,7 @@ class CompleteOrders:
         self._clock = clock
         self._retries = retries
         self._readings = asyncio.Semaphore(READINGS)
+        self._small_commits = asyncio.Semaphore(SMALL_COMMITS)
 
     async def handle(self, tenant: Tenant, steps: Sequence[CompleteOrderStep]) -> None:
         """Add the pages of steps to their orders, and finish the completions after their last pages."""
@@ -131,8 +136,12 @@ class CompleteOrders:
 
     async def _add(self, tenant: Tenant, pages: Sequence[ReadPage]) -> None:
         """Add pages to their orders in one commit."""
+        is_large = sum(map(_products, pages)) >= PRODUCTS_TOGETHER
         try:
-            async with self._store.unit_of_work(tenant) as uow:
+            async with (
+                nullcontext() if is_large else self._small_commits,
+                self._store.unit_of_work(tenant) as uow,
+            ):
                 await self._adding.add(uow, pages)
         except CompletionFailed as failure:  # of a process, whose page is alone
             await self._fail(tenant, pages[0].step, str(failure))

@@ -40,11 +40,11 @@ WORKERS: Final[dict[type[Step], int]] = {
     ScheduleStep: 2,
 }
 """The steps that are leased, and how many of each run at a time. So grants don't wait for completions."""
-TOGETHER: Final[dict[type[Step], int]] = {CompleteOrderStep: 32}
+TOGETHER: Final[dict[type[Step], int]] = {GrantRequestsStep: 8, CompleteOrderStep: 32}
 """How many steps of a kind are done together, if they have the same cause; one of each other kind."""
-MOST_WAITING: Final = 1000
-"""Steps of one kind that wait in this process. The instances share further ones through the broker, and so
-they share those that wait for longer than the lease."""
+MOST_WAITING: Final = 3000
+"""Steps of one kind that wait in this process: about as many as it does during a lease. The instances share
+those that wait for longer, and further ones, through the broker, where each step is done by itself."""
 
 log = structlog.get_logger(__name__)
 

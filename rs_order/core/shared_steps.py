@@ -1,9 +1,13 @@
 """Steps that more than one feature sends; other steps are defined beside their handlers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rs_order.core.steps import RunNumber, Step, StepQueue
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+
+REQUESTS_OF_A_STEP: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -11,6 +15,12 @@ class GrantRequestsStep(Step, name="grant-requests", queue=StepQueue.REMOTE):
     """Decide whether requests can be granted, and answer them."""
 
     requests: tuple[RequestId, ...]
+
+    @classmethod
+    def for_all(cls, requests: Sequence[RequestId]) -> list["GrantRequestsStep"]:
+        """Return the steps that decide these requests, up to `REQUESTS_OF_A_STEP` each."""
+        starts = range(0, len(requests), REQUESTS_OF_A_STEP)
+        return [cls(tuple(requests[start : start + REQUESTS_OF_A_STEP])) for start in starts]
 
     @property
     def subjects(self) -> list[str]:

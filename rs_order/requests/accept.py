@@ -102,9 +102,6 @@ def fingerprint(request: OrderRequest) -> bytes:
 _Key = tuple[str, bytes]
 """Correlation id and fingerprint."""
 
-GRANT_CHUNK = 1000
-"""The most requests that one step decides."""
-
 
 @dataclass(frozen=True, slots=True)
 class ArrivedRequest:
@@ -148,10 +145,7 @@ class AcceptRequests:
             ]
             waiting += await self._repeat_or_reopen(uow, known)
             await uow.messages.send(
-                [
-                    GrantRequestsStep(tuple(waiting[start : start + GRANT_CHUNK])).to(tenant)
-                    for start in range(0, len(waiting), GRANT_CHUNK)
-                ]
+                [step.to(tenant) for step in GrantRequestsStep.for_all(waiting)]
             )
 
     async def _deny_malformed(

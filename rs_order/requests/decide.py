@@ -1,8 +1,9 @@
 """Decides about the requests of the inbox (amqp.md 2.4): the only part that calls remote services."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 import structlog
 
@@ -19,6 +20,8 @@ from rs_order.store.unit_of_work import Store
 
 _CONCURRENT_REQUESTS = 32
 """Requests that are decided at the same time."""
+_ANSWERED_TOGETHER = 1000
+"""Requests that are answered in one commit."""
 _COMMIT_EVERY = timedelta(seconds=2)
 """The longest time that a slow request delays the responses to others."""
 _LONGEST_RUN = timedelta(seconds=120)
@@ -44,9 +47,10 @@ class GrantRequests:
         self._answers = answers
         self._attempt_seconds = attempt_seconds
 
-    async def handle(self, tenant: Tenant, step: GrantRequestsStep) -> None:
+    async def handle(self, tenant: Tenant, steps: Sequence[GrantRequestsStep]) -> None:
         """Answer the requests that can be decided now; further steps decide the others."""
-        waiting = await self._store.received_requests(tenant, step.requests)
+        ids = [id_ for step in steps for id_ in step.requests]
+        waiting = await self._store.received_requests(tenant, ids)
         requests = {request.id: request for request in waiting}
         slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
         deciding = {
@@ -59,9 +63,11 @@ class GrantRequests:
             for task in deciding:
                 task.cancel()
         if pending:
-            left = tuple(sorted(deciding[task].id for task in pending))
+            left = sorted(deciding[task].id for task in pending)
             async with self._store.unit_of_work(tenant) as uow:
-                await uow.messages.send([GrantRequestsStep(left).to(tenant)])
+                await uow.messages.send(
+                    [step.to(tenant) for step in GrantRequestsStep.for_all(left)]
+                )
 
     async def _commit_as_decided(
         self,
@@ -74,10 +80,12 @@ class GrantRequests:
         every, longest = _COMMIT_EVERY.total_seconds(), _LONGEST_RUN.total_seconds()
         async for done in as_they_end(deciding, every=every, longest=longest):
             pending -= done
-            decided = Decisions()
-            for task in sorted(done, key=lambda task: deciding[task].id):
-                decided.add(deciding[task], task.result())
-            await self._answers.handle(tenant, requests, decided)
+            in_order = iter(sorted(done, key=lambda task: deciding[task].id))
+            while some := list(islice(in_order, _ANSWERED_TOGETHER)):
+                decided = Decisions()
+                for task in some:
+                    decided.add(deciding[task], task.result())
+                await self._answers.handle(tenant, requests, decided)
         return pending
 
     async def _decide(

@@ -9,10 +9,16 @@ import pytest
 
 from rs_order.consumers import local_steps
 from rs_order.consumers.local_steps import LEASE, MOST_WAITING, TOGETHER, WORKERS, LocalSteps
-from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
+from rs_order.core.shared_steps import (
+    REQUESTS_OF_A_STEP,
+    CompleteOrderStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+    ScheduleStep,
+)
 from rs_order.core.steps import Step, StepRegistry
 from rs_order.correlation_ids import correlated
-from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Written
 from rs_order.store.errors import StoreUnavailable
 from rs_order.store.outbox import LeasedRows
@@ -48,6 +54,9 @@ class Process:
         self.broken: OrderId | None = None
         """The handler fails if it gets this order."""
         self.registry.on_groups(CompleteOrderStep, self._complete)
+        self.granted: list[list[RequestId]] = []
+        """The requests of each call of the handler of `GrantRequestsStep`."""
+        self.registry.on_groups(GrantRequestsStep, self._grant)
 
     async def _handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         assert tenant == TENANT
@@ -63,6 +72,10 @@ class Process:
         self.completed.append(orders)
         if self.broken in orders:
             raise RuntimeError("a defect")
+
+    async def _grant(self, tenant: Tenant, steps: Sequence[GrantRequestsStep]) -> None:
+        assert tenant == TENANT
+        self.granted.append([request for step in steps for request in step.requests])
 
     async def send(self, *steps: Step, again: bool = False) -> None:
         async with self.store.unit_of_work(TENANT) as uow:
@@ -137,6 +150,17 @@ async def test_steps_of_one_cause_are_done_together(process: Process) -> None:
 
     assert sorted(map(len, process.completed)) == [1, 1, TOGETHER[CompleteOrderStep]]
     assert [OrderId(100)] in process.completed
+
+
+async def test_requests_of_several_steps_are_granted_together(process: Process) -> None:
+    requests = [RequestId(number) for number in range(1, 2 * REQUESTS_OF_A_STEP + 2)]
+    steps = GrantRequestsStep.for_all(requests)
+    async with process.running():
+        await process.send(*steps)
+        await eventually(lambda: _is_empty(process), "all steps are done")
+
+    assert [len(step.requests) for step in steps] == [REQUESTS_OF_A_STEP] * 2 + [1]
+    assert process.granted == [requests]
 
 
 async def test_a_step_that_fails_fails_no_other(process: Process) -> None:
