@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
 from rs_order.domain.ids import Checksum, DataFileId, Urn
 from rs_order.ports import FetchError, FileToDownload
-from rs_order.regards.file_sources import StoredFiles
+from rs_order.regards.file_sources import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+)
 from rs_order.regards.http import TokenIssuer
 from rs_order.regards.range_answers import KEPT_SECONDS, RangeAnswers
-from tests.regards.conftest import DEMO
+from tests.regards.conftest import DEMO, LOOPBACK
 from tests.regards.raw_server import answer
 
 JANE = "jane@example.org"
@@ -67,9 +73,12 @@ class RangeServer:
 @pytest.fixture
 async def stored(
     files_client: aiohttp.ClientSession, tokens: TokenIssuer, server: RangeServer
-) -> AsyncIterator[StoredFiles]:
+) -> AsyncIterator[RegardsFileSources]:
+    external = ExternalFiles(ExternalAccess(policy=LOOPBACK))
     async with server.running() as url:
-        yield StoredFiles(files_client, tokens, storage_url=url, dam_url=url)
+        files = StoredFiles(files_client, tokens, storage_url=url, dam_url=url)
+        yield RegardsFileSources(files, external)
+    await external.aclose()
 
 
 @pytest.fixture
@@ -77,13 +86,15 @@ def server() -> RangeServer:
     return RangeServer(honest)
 
 
-async def read(stored: StoredFiles, start: int = 4) -> tuple[int, bytes]:
+async def read(
+    stored: RegardsFileSources, start: int = 4, file: FileToDownload = FILE
+) -> tuple[int, bytes]:
     """Return the byte that was begun with, and the bytes."""
-    async with stored.open(DEMO, JANE, FILE, start=start) as source:
+    async with stored.open(DEMO, JANE, file, start=start) as source:
         return source.start, b"".join([chunk async for chunk in source.chunks])
 
 
-async def test_a_storage_that_takes_ranges(stored: StoredFiles, server: RangeServer) -> None:
+async def test_a_storage_that_takes_ranges(stored: RegardsFileSources, server: RangeServer) -> None:
     before = stored.takes_ranges(FILE)
 
     assert await read(stored) == (4, CONTENT[4:])
@@ -92,7 +103,7 @@ async def test_a_storage_that_takes_ranges(stored: StoredFiles, server: RangeSer
     assert server.asked == [4, None]
 
 
-async def test_a_storage_that_does_not(stored: StoredFiles, server: RangeServer) -> None:
+async def test_a_storage_that_does_not(stored: RegardsFileSources, server: RangeServer) -> None:
     """The probe costs nothing: its response is read from the start. It isn't asked again."""
     server.storage = ignorant
 
@@ -100,7 +111,9 @@ async def test_a_storage_that_does_not(stored: StoredFiles, server: RangeServer)
     assert (server.asked, stored.takes_ranges(FILE)) == ([4, None], False)
 
 
-async def test_a_storage_that_does_not_any_more(stored: StoredFiles, server: RangeServer) -> None:
+async def test_a_storage_that_does_not_any_more(
+    stored: RegardsFileSources, server: RangeServer
+) -> None:
     """It did once, so it is asked; its response is read from the start."""
     await read(stored)
     server.storage = ignorant
@@ -122,7 +135,7 @@ async def test_a_storage_that_does_not_any_more(stored: StoredFiles, server: Ran
     ids=["no range", "another start", "another end", "another length", "another unit", "416"],
 )
 async def test_a_response_that_is_not_what_was_asked_for(
-    stored: StoredFiles, server: RangeServer, storage: Answer
+    stored: RegardsFileSources, server: RangeServer, storage: Answer
 ) -> None:
     """Nobody knows what it is, so the file is asked for as a whole, now and from now on."""
     server.storage = storage
@@ -133,7 +146,7 @@ async def test_a_response_that_is_not_what_was_asked_for(
 
 @pytest.mark.parametrize("length", ["10", "*"], ids=["known", "unknown"])
 async def test_the_length_of_the_whole_may_be_left_out(
-    stored: StoredFiles, server: RangeServer, length: str
+    stored: RegardsFileSources, server: RangeServer, length: str
 ) -> None:
     server.storage = partial(f"Content-Range: bytes 4-9/{length}")
 
@@ -141,7 +154,7 @@ async def test_the_length_of_the_whole_may_be_left_out(
 
 
 async def test_a_rejection_says_nothing_about_ranges(
-    stored: StoredFiles, server: RangeServer
+    stored: RegardsFileSources, server: RangeServer
 ) -> None:
     """It is the same with and without one, and passed on as ever."""
     server.storage = lambda _: answer("503 Busy")
@@ -153,7 +166,7 @@ async def test_a_rejection_says_nothing_about_ranges(
     assert await read(stored) == (4, CONTENT[4:])
 
 
-async def test_a_range_that_breaks_off(stored: StoredFiles, server: RangeServer) -> None:
+async def test_a_range_that_breaks_off(stored: RegardsFileSources, server: RangeServer) -> None:
     """The reason counts the bytes before it."""
     server.storage = lambda start: answer(
         "206 Partial", b"45", f"Content-Range: bytes {start}-9/10", length=6
@@ -163,6 +176,16 @@ async def test_a_range_that_breaks_off(stored: StoredFiles, server: RangeServer)
         await read(stored)
 
     assert raised.value.reason.endswith("only 6/10 bytes")
+
+
+async def test_external_servers_are_not_asked(
+    stored: RegardsFileSources, server: RangeServer
+) -> None:
+    async with server.running() as url:
+        file = replace(FILE, external=True, url=url)
+
+        assert await read(stored, file=file) == (0, CONTENT)
+    assert (server.asked, stored.takes_ranges(file)) == ([None], False)
 
 
 def test_an_answer_is_kept_for_an_hour() -> None:

@@ -24,18 +24,19 @@ from tests.rest.test_file_download import PLAIN
 from tests.support.polling import eventually
 from tests.support.rows import in_tenant
 
-CONTENT = incompressible(3_000_000)
-EVERY = 2**18
-MIDDLE = 1_500_000
-BEFORE_MIDDLE = 5 * EVERY
-CHANGED = CONTENT[:2_000_000] + bytes(100) + CONTENT[2_000_100:]
+CONTENT = incompressible(400_000)
+EVERY = 65_000
+MIDDLE = 220_000
+BEFORE_MIDDLE = 3 * EVERY
+"""Also before the block of a zip that has the middle."""
+CHANGED = CONTENT[:300_000] + bytes(100) + CONTENT[300_100:]
 NO_PARKING = ParkingLimits(least=2**40)
 """A reader that isn't parked leaves only what is stored, as if its process had ended."""
 
 
 @pytest.fixture
 def checkpoints() -> CheckpointLimits:
-    return CheckpointLimits(least=1_000_000, every=EVERY)
+    return CheckpointLimits(least=100_000, every=EVERY)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def downloadable(
     downloadable: DownloadableOrder, monkeypatch: pytest.MonkeyPatch
 ) -> DownloadableOrder:
     """An order of a large and of a small file, whose storage takes ranges."""
-    monkeypatch.setattr(checksums, "HASHED_AT_ONCE", 100_000)
+    monkeypatch.setattr(checksums, "HASHED_AT_ONCE", 10_000)
     downloadable.sources.ranges = True
     downloadable.add("large", CONTENT)
     downloadable.add("small", b"content")
@@ -198,8 +199,8 @@ async def test_r21_another_instance_goes_on_where_a_process_died(
     halt = asyncio.Event()
 
     async def halting() -> AsyncGenerator[bytes, None]:
-        for start in range(0, 2_000_000, 50_000):
-            yield CONTENT[start : start + 50_000]
+        for start in range(0, 300_000, 5_000):
+            yield CONTENT[start : start + 5_000]
         await halt.wait()
 
     downloadable.sources.contents[1] = halting
