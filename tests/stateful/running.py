@@ -25,7 +25,7 @@ from tests.stateful.order_harness import OrderHarness, prepare_checks
 
 MOVES = 50
 """The number of moves in a sequence."""
-SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "60"))
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "30"))
 """The number of sequences of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 3
