@@ -532,7 +532,7 @@ class OpenFile:
     """A file that its source has begun to deliver."""
 
     chunks: AsyncIterator[bytes]
-    """The content in chunks of at most 256 KiB, read from the source as they are consumed."""
+    """The content in chunks of at most 384 KiB, read from the source as they are consumed."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Response headers of the source that describe the file, not the connection."""
     start: int = 0

@@ -6,22 +6,26 @@ entry, and one in the directory. A tar has no checksum of the content, and no di
 """
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from rs_order.domain.archives import ArchiveFormat, Entry
 from rs_order.downloads import zip_records
-from rs_order.downloads.zip_stream import StoredBlocks, block_at, packed_size
+from rs_order.downloads.zip_stream import Buffer, StoredBlocks, block_at, packed_size
 
 
 class Packer(Protocol):
     """Turns the content of a file into that of an entry."""
 
-    def compress(self, data: bytes, /) -> bytes: ...
+    def pack(self, pieces: Iterable[bytes]) -> Sequence[Buffer]:
+        """Return what is complete with these pieces, in parts."""
+        ...
 
-    def flush(self) -> bytes: ...
+    def flush(self) -> bytes:
+        """Return the rest."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,8 @@ class TarLayout:
 
 
 class _AsItIs:
-    def compress(self, data: bytes, /) -> bytes:
-        return data
+    def pack(self, pieces: Iterable[bytes]) -> Sequence[Buffer]:
+        return list(pieces)
 
     def flush(self) -> bytes:
         return b""

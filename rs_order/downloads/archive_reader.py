@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from typing import Final
 
 from rs_order.domain import failure_reasons
@@ -26,6 +25,7 @@ from rs_order.downloads.fetching import SMALL, ContentCheck, finish_anyway
 from rs_order.downloads.file_reading import FileReading
 from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import OpenReading, Reader, Readings
+from rs_order.downloads.zip_stream import Buffer
 from rs_order.ports import Clock, FetchError, FileToDownload, PartsDisproved
 from rs_order.store.archives import Archives
 
@@ -36,9 +36,14 @@ LONGEST_WAIT: Final = 40.0
 OPENING_SECONDS: Final = 30.0
 """Seconds for which the next file is asked for again and again in the middle of a response (R-22)."""
 FIRST_PAUSE: Final = 1.0
+FILES_AHEAD: Final = 3
+"""Files that are begun before their turns, so that the next bytes arrive while others are still checked."""
 _CHECK_SECONDS: Final = 1.0
 _KEEP_AT: Final = 32 * 2**20
 """Bytes of proven files whose hashes are kept together; what a killed process loses is read again."""
+
+_Run = tuple[int, Sequence[Buffer]]
+"""Bytes of an archive that follow each other, in parts that aren't copied yet, and where they begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +117,10 @@ class ArchiveReader:
         """What was read of files in parts, until it is kept; it is all of them."""
         self._large: dict[DataFileId, OpenReading] = {}
         """The files that were opened and are so large that checkpoints are kept."""
-        self._passed: FileToDownload | None = None
-        """The file whose content passed last, with its hashes."""
-        self._ahead: FileReading | None = None
-        """The reading of the next file, which was begun before its turn."""
-        self._one_at_a_time = False
-        """True once storage has refused to open a file ahead."""
+        self._ahead: dict[DataFileId, FileReading] = {}
+        """The readings of the next files, which were begun before their turns."""
+        self._most_ahead = FILES_AHEAD
+        """Fewer once storage has refused to open a file beside others."""
         self._begun = False
         """True once some of the part was sent."""
         self._complete = False
@@ -142,9 +145,10 @@ class ArchiveReader:
             part = self._part
             async with (
                 self._places.in_archive(self._reader, self._archive.id),
-                aclosing(self._from(part)) as pieces,
+                aclosing(self._from(part)) as runs,
             ):
-                async for position, piece in pieces:
+                async for position, parts in runs:
+                    piece = b"".join(parts)
                     if wanted := part.of(piece, position):
                         self._begun = True
                         yield wanted
@@ -155,19 +159,19 @@ class ArchiveReader:
             await finish_anyway(self._end())
 
     async def _end(self) -> None:
-        if self._ahead is not None:
-            await self._ahead.stop()
+        for reading in self._ahead.values():
+            await reading.stop()
         await self.keep()
 
-    async def _from(self, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield positions and bytes, from the entry or record on in which the part begins."""
+    async def _from(self, part: Part) -> AsyncGenerator[_Run, None]:
+        """Yield the archive from the entry or record on in which the part begins."""
         directory = self._archive.directory
         if part.start < directory:
             async for page in self._pages(part.start):
-                async for piece in self._entries(page, part):
-                    yield piece
-        async for piece in self._directory(max(0, part.start - directory)):
-            yield piece
+                async for run in self._entries(page, part):
+                    yield run
+        async for run in self._directory(max(0, part.start - directory)):
+            yield run
 
     async def _pages(self, position: int) -> AsyncIterator[Page]:
         page: Page | None = await self._archives.page_at(self._tenant, self._archive.id, position)
@@ -175,101 +179,123 @@ class ArchiveReader:
             yield page
             page = await self._archives.page(self._tenant, self._archive.id, page.number + 1)
 
-    async def _entries(self, page: Page, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
-        files = await self._files(page)
+    async def _entries(self, page: Page, part: Part) -> AsyncGenerator[_Run, None]:
+        files, layout = await self._files(page), self._layout
         position = page.start
-        for entry, following in zip_longest(page.entries, page.entries[1:]):
+        for number, entry in enumerate(page.entries):
             if entry.is_notice:
-                async for piece in self._notice(entry, position):
-                    yield piece
+                async for run in self._notice(entry, position):
+                    yield run
                 return
-            header = self._layout.header(entry)
-            content = position + len(header)
-            trailer = content + self._layout.packed(entry.size)
-            end = trailer + self._layout.trailer_length(entry)
+            end = position + entry_length(layout, entry)
+            trailer = end - layout.trailer_length(entry)
             file = files[entry.file_id]
             if end > part.start:
-                if trailer > part.start or (file.crc32 is None and self._layout.has_checksums):
-                    ahead = files.get(following.file_id) if following and end < part.end else None
-                    async with aclosing(self._content(file, content, part.start, ahead)) as pieces:
-                        first = await anext(pieces)
-                        # Behind it: of an entry whose source fails at once, nothing is sent.
-                        yield position, header
-                        yield first
-                        async for piece in pieces:
-                            yield piece
-                    file = self._passed or file
-                yield trailer, self._layout.trailer(entry, file.crc32 or 0)
+                if trailer > part.start or (file.crc32 is None and layout.has_checksums):
+                    following = self._following(page, number, end, files)
+                    entire = self._entry(entry, file, position, part.start, following)
+                    async with aclosing(entire) as runs:
+                        async for run in runs:
+                            yield run
+                else:
+                    yield trailer, [layout.trailer(entry, file.crc32 or 0)]
                 if self._proven.bytes >= _KEEP_AT:
                     await self.keep()
             position = end
 
-    async def _notice(self, entry: Entry, position: int) -> AsyncGenerator[tuple[int, bytes], None]:
+    def _following(
+        self, page: Page, number: int, position: int, files: Mapping[DataFileId, FileToDownload]
+    ) -> Iterable[FileToDownload]:
+        """Return the files that are begun before their turns: little has to be read before them.
+
+        Args:
+            page: the page of the entry whose turn it is.
+            number: that of the entry in the page.
+            position: its end in the archive.
+            files: the files of the page.
+        """
+        before = page.entries[number].size
+        for entry in page.entries[number + 1 : number + 1 + self._most_ahead]:
+            if before > SMALL or position >= self._part.end or entry.is_notice:
+                return
+            yield files[entry.file_id]
+            before += entry.size
+            position += entry_length(self._layout, entry)
+
+    async def _notice(self, entry: Entry, position: int) -> AsyncGenerator[_Run, None]:
         """Yield the entry of ``NOTICE.txt``, whose text is in the store (R-11)."""
         layout, number = self._layout, 0
         packer = layout.packer(layout.aligned(0, entry.size))
-        piece = layout.header(entry)
+        parts: list[Buffer] = [layout.header(entry)]
         while lines := await self._archives.notice(self._tenant, self._archive.id, number):
-            yield position, piece
-            position += len(piece)
-            piece = packer.compress(lines.lines)
+            yield position, parts
+            position += sum(map(len, parts))
+            parts = [*packer.pack([lines.lines])]
             number += 1
-        yield (
-            position,
-            piece + packer.flush() + layout.trailer(entry, self._archive.notice_crc or 0),
-        )
+        trailer = layout.trailer(entry, self._archive.notice_crc or 0)
+        yield position, [*parts, packer.flush(), trailer]
 
-    async def _content(
+    async def _entry(
         self,
+        entry: Entry,
         file: FileToDownload,
-        position: int,
+        position: int = 0,
         start: int = 0,
-        following: FileToDownload | None = None,
-    ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield the content of an entry; its last piece when size and checksum are right.
+        following: Iterable[FileToDownload] = (),
+    ) -> AsyncGenerator[_Run, None]:
+        """Yield an entry; its end when size and checksum are right, and nothing if its source fails at once.
 
         Args:
-            file: the file of the entry.
-            position: where the content begins in the archive.
+            entry: the entry.
+            file: the file in it.
+            position: where it begins in the archive.
             start: the first byte of the archive that is wanted.
-            following: the file of the next entry, which is begun before its turn if this one is small.
+            following: the files of the next entries, which are begun before their turns.
         """
-        place = self._layout.aligned(max(0, start - position), file.size or 0)
-        packer, position = self._layout.packer(place), position + place.of_entry
+        layout = self._layout
+        parts: list[Buffer] = [layout.header(entry)]
+        content = position + len(parts[0])
+        place = layout.aligned(max(0, start - content), file.size or 0)
+        if place.of_entry:
+            parts, position = [], content + place.of_entry
+        packer = layout.packer(place)
         try:
             async with AsyncExitStack() as closing:
                 await closing.enter_async_context(self._places.in_file(self._reader, file))
                 opened = await self._opened(closing, file, place.of_file)
                 if self._readings.has_checkpoints(file):
                     self._large[file.id] = opened
-                pieces = await closing.enter_async_context(aclosing(opened.pieces()))
-                if following and not self._one_at_a_time and (file.size or 0) <= SMALL:
-                    self._ahead = self._readings.start(self._reader, following)
-                async for piece in pieces:
-                    packed = packer.compress(piece)
-                    if packed:
-                        yield position, packed
-                        position += len(packed)
+                arriving = await closing.enter_async_context(aclosing(opened.pieces()))
+                for one in following:
+                    if one.id not in self._ahead:
+                        self._ahead[one.id] = self._readings.start(self._reader, one)
+                async for pieces in arriving:
+                    packed = packer.pack(pieces)
+                    parts += packed
+                    if packed and not opened.at_end:
+                        yield position, parts
+                        position += sum(map(len, parts))
+                        parts = []
         except FetchError as error:
             raise EntryFailed(file, error) from error
-        self._note(file, opened.check)
-        yield position, packer.flush()
+        passed = self._note(file, opened.check)
+        yield position, [*parts, packer.flush(), layout.trailer(entry, passed.crc32 or 0)]
 
-    def _note(self, file: FileToDownload, check: ContentCheck) -> None:
-        """Note a file whose content passed.
+    def _note(self, file: FileToDownload, check: ContentCheck) -> FileToDownload:
+        """Note a file whose content passed; return it with what is known of it now.
 
         Raises:
             EntryFailed: it was proven, and isn't what the archive has sent of it before.
         """
         if check.assembled_crc32 is not None:
             self._assembled[file.id] = Checkpoint(check.received, check.assembled_crc32)
-            self._passed = replace(file, assembled_crc32=check.assembled_crc32)
-            return
+            return replace(file, assembled_crc32=check.assembled_crc32)
         verified_at = self._clock.now() if algorithm_of(file) is not None else None
-        self._passed = replace(file, hashes=check.hashes, verified_at=verified_at)
-        self._proven.files[file.id] = self._passed
+        proven = replace(file, hashes=check.hashes, verified_at=verified_at)
+        self._proven.files[file.id] = proven
         self._proven.bytes += check.received
-        _refuse_disproved(self._passed)
+        _refuse_disproved(proven)
+        return proven
 
     async def _opened(self, closing: AsyncExitStack, file: FileToDownload, at: int) -> OpenReading:
         """Open a file, until the end of a context. In the middle of a response it is tried again for a while.
@@ -280,7 +306,7 @@ class ArchiveReader:
         until, pause = time.monotonic() + OPENING_SECONDS, FIRST_PAUSE
         begun = await self._checkpoint(file, at)
         while True:
-            ahead, self._ahead = self._ahead, None
+            ahead = self._ahead.pop(file.id, None)
             opening = self._readings.open(
                 *(self._reader, file, at),
                 begun=begun,
@@ -294,7 +320,8 @@ class ArchiveReader:
                 if hopeless or time.monotonic() + pause > until:
                     raise
             else:
-                self._one_at_a_time |= ahead is not None and ahead.refused
+                if ahead is not None and ahead.refused:
+                    self._most_ahead = max(0, self._most_ahead - 1)
                 return opened
             await asyncio.sleep(pause)
             pause *= 2
@@ -305,8 +332,8 @@ class ArchiveReader:
             return FIRST_BYTE
         return await self._archives.checkpoint(self._tenant, self._archive.id, file, at)
 
-    async def _directory(self, start: int) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield the records from the one on that has a byte of the directory, and the end."""
+    async def _directory(self, start: int) -> AsyncGenerator[_Run, None]:
+        """Yield the records from the page on that has a byte of the directory, and the end."""
         archive, layout = self._archive, self._layout
         end = layout.end(archive.entries, archive.directory, 0)
         length = archive.length - archive.directory - len(end)
@@ -315,14 +342,13 @@ class ArchiveReader:
             page = await self._archives.page_of_record(self._tenant, archive.id, start)
         while page is not None:
             crcs = await self._crcs(page)
-            offset, position = page.start, archive.directory + page.record_start
+            offset, records = page.start, []
             for entry in page.entries:
-                record = layout.record(entry, offset, crcs[entry.file_id])
-                yield position, record
-                position += len(record)
+                records.append(layout.record(entry, offset, crcs[entry.file_id]))
                 offset += entry_length(layout, entry)
+            yield archive.directory + page.record_start, records
             page = await self._archives.page(self._tenant, archive.id, page.number + 1)
-        yield archive.directory + length, layout.end(archive.entries, archive.directory, length)
+        yield archive.directory + length, [layout.end(archive.entries, archive.directory, length)]
 
     async def _files(self, page: Page) -> Mapping[DataFileId, FileToDownload]:
         wanted = [entry.file_id for entry in page.entries if not entry.is_notice]
@@ -346,13 +372,14 @@ class ArchiveReader:
         while True:
             await self.keep()
             files = await self._files(page)
-            unproven = [file for file in files.values() if file.crc32 is None]
+            unproven = {id_: file for id_, file in files.items() if file.crc32 is None}
             if not unproven:
                 known = {file.id: file.crc32 or 0 for file in files.values()}
                 return {**known, NOTICE_ID: self._archive.notice_crc or 0}
-            if sum(file.size or 0 for file in unproven) <= READ_FOR_DIRECTORY:
-                for file in unproven:
-                    await self._prove(file)
+            if sum(file.size or 0 for file in unproven.values()) <= READ_FOR_DIRECTORY:
+                for entry in page.entries:
+                    if entry.file_id in unproven:
+                        await self._prove(entry, unproven[entry.file_id])
             elif time.monotonic() < until:
                 await asyncio.sleep(_CHECK_SECONDS)
             else:
@@ -360,9 +387,9 @@ class ArchiveReader:
                     "The directory isn't known before all files were read: download the beginning first."
                 )
 
-    async def _prove(self, file: FileToDownload) -> None:
-        async with aclosing(self._content(file, 0)) as pieces:
-            async for _ in pieces:
+    async def _prove(self, entry: Entry, file: FileToDownload) -> None:
+        async with aclosing(self._entry(entry, file)) as runs:
+            async for _ in runs:
                 pass
 
     async def keep(self) -> None:

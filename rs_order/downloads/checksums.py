@@ -6,6 +6,7 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from rs_order.domain.archives import FIRST_BYTE, Checkpoint
@@ -37,6 +38,10 @@ _ALGORITHMS: Final = {
     "blake2s256": "blake2s",
 }
 """The names used here by those of catalogs, without the capitals, dashes and slashes that catalogs write."""
+
+
+_BESIDE: Final = frozenset({"sha256", "crc32"})
+"""Computed beside the checksum of the catalog."""
 
 
 class Hash(Protocol):
@@ -143,10 +148,16 @@ HASHED_AT_ONCE: Final = 1024 * 1024
 """Bytes that are hashed together. With fewer, the change of the thread would take longer than the hashes."""
 _HASHED_HERE: Final = 32 * 1024
 """Bytes at the end of a file for which the change isn't worth its while."""
+_THREADS: Final = ThreadPoolExecutor(thread_name_prefix="hashes")
+"""One thread per processor and a few more: hashes of large pieces are computed beside each other."""
 
 
 class ConcurrentHashes:
-    """Computes hashes in a thread while the next bytes are transferred. MD5 takes longer than that."""
+    """Computes hashes in threads while the next bytes are transferred.
+
+    The checksum of the catalog and what is computed beside it take a thread each, because MD5 alone takes
+    longer than all the others.
+    """
 
     def __init__(self, algorithms: Iterable[str], crc32: Crc32 | None = None) -> None:
         """``algorithms``: names of ``algorithm_of``; ``crc32``: computes that, if it is one of them."""
@@ -154,40 +165,83 @@ class ConcurrentHashes:
             algorithm: crc32 if crc32 and algorithm == "crc32" else _new_hash(algorithm)
             for algorithm in algorithms
         }
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._running: asyncio.Future[None] | None = None
+        beside = [one for name, one in self._hashes.items() if name in _BESIDE]
+        others = [one for name, one in self._hashes.items() if name not in _BESIDE]
+        self._threads = [_OneThread(group) for group in (others, beside) if group]
 
     async def update(self, data: bytes) -> None:
         """Add the next bytes, and wait until no more than 1 MiB before them is still to be hashed."""
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= HASHED_AT_ONCE:
-            await self._until_idle()
-            self._running = self._hash_in_thread()
+        for one in self._threads:
+            one.add(data)
+        for one in self._threads:
+            await one.until_few()
 
     async def hexdigests(self) -> Mapping[str, str]:
         """Return the hashes of all bytes, by algorithm."""
-        await self._until_idle()
-        if self._waiting_bytes > _HASHED_HERE:
-            await self._hash_in_thread()
-        else:
-            self._hash(self._take())
+        for one in self._threads:
+            one.end()
+        for one in self._threads:
+            await one.until_idle()
         return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
 
-    def _hash_in_thread(self) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().run_in_executor(None, self._hash, self._take())
 
-    def _hash(self, pieces: list[bytes]) -> None:
-        for one in self._hashes.values():
+class _OneThread:
+    """Computes some hashes of a file in one thread, which has some of its pieces at a time."""
+
+    def __init__(self, hashes: Sequence[Hash]) -> None:
+        self._hashes = hashes
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._running = False
+        self._ending = False
+        self._changed = asyncio.Event()
+        """Set when the thread has ended its pieces."""
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, piece: bytes) -> None:
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece)
+        self._go_on()
+
+    def end(self) -> None:
+        """Hash the rest, which may be small."""
+        self._ending = True
+        self._go_on()
+
+    async def until_few(self) -> None:
+        """Wait until the thread has taken what is too much."""
+        while self._waiting_bytes >= HASHED_AT_ONCE:
+            await self._changed.wait()
+
+    async def until_idle(self) -> None:
+        while self._running or self._waiting:
+            await self._changed.wait()
+
+    def _go_on(self) -> None:
+        if self._running:
+            return
+        if self._ending and self._waiting_bytes <= _HASHED_HERE:
+            self._hash(self._take())
+        elif self._ending or self._waiting_bytes >= HASHED_AT_ONCE:
+            self._running = True
+            self._changed.clear()
+            _THREADS.submit(self._hash_in_thread, self._take())
+
+    def _hash_in_thread(self, pieces: Sequence[bytes]) -> None:
+        self._hash(pieces)
+        self._loop.call_soon_threadsafe(self._on_hashed)
+
+    def _on_hashed(self) -> None:
+        self._running = False
+        self._changed.set()
+        self._go_on()
+
+    def _hash(self, pieces: Sequence[bytes]) -> None:
+        for one in self._hashes:
             for piece in pieces:
                 one.update(piece)
 
-    async def _until_idle(self) -> None:
-        if self._running is not None:
-            await self._running
-
-    def _take(self) -> list[bytes]:
+    def _take(self) -> Sequence[bytes]:
         pieces, self._waiting = self._waiting, []
         self._waiting_bytes = 0
         return pieces

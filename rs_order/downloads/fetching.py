@@ -22,7 +22,7 @@ from rs_order.ports import (
 )
 
 CHUNKS_AHEAD: Final = 4
-"""Chunks of at most 256 KiB that wait for the reader; while the queue is full, the source waits."""
+"""Chunks of at most 384 KiB that wait for the reader; while the queue is full, the source waits."""
 SMALL: Final = 16 * 2**20
 """Bytes. Files are opened ahead if no more than this has to be read before them."""
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from prometheus_client import Counter
 
-from rs_order.downloads.fetching import CHUNKS_AHEAD, ContentCheck
+from rs_order.downloads.fetching import ContentCheck
+from rs_order.downloads.gathering import GatheredPieces
 from rs_order.ports import FetchError, FileToDownload, OpenFile
 
 _dropped: Final = Counter(
@@ -34,7 +35,7 @@ class FileReading:
             file: the file.
             source: opened and closed by the task.
             hashed: whether the checksum is verified. It can't be if the file isn't read to its end.
-            kept: bytes before the place that are kept; it is one piece at least.
+            kept: bytes before the place that are kept; what was taken last is kept anyway.
             check: returns the check of the bytes from the one on with which the source begins.
         """
         self.file = file
@@ -52,17 +53,21 @@ class FileReading:
         """The place: the first byte that nobody took yet."""
         self._check_from = check
         self._most_kept = kept
-        self._kept: deque[bytes] = deque()
+        self._kept: deque[Sequence[bytes]] = deque()
         self._kept_bytes = 0
-        self._ended = False
         self._opening = asyncio.Event()
-        self._pieces: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self._arrived = GatheredPieces()
         self._task = asyncio.create_task(self._read(source))
 
     @property
     def first(self) -> int:
         """The first byte that it still has."""
         return self.position - self._kept_bytes
+
+    @property
+    def at_end(self) -> bool:
+        """True once all of the file was taken, and so verified."""
+        return self._arrived.at_end
 
     async def opened(self) -> None:
         """Wait until the source is open.
@@ -83,24 +88,28 @@ class FileReading:
             FetchError: as for ``pieces``.
         """
         while self.position <= at:
-            piece = await self._next()
-            if piece is None:
+            before = self.position
+            if not await self._next():
                 return
-            _dropped.inc(min(len(piece), at - (self.position - len(piece))))
+            _dropped.inc(min(self.position, at) - before)
 
-    async def pieces(self, at: int) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes from ``at`` on; the last ones once size and checksum are right.
+    async def pieces(self, at: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """Yield the bytes from ``at`` on, some pieces at a time; the last once size and checksum are right.
 
         Raises:
             FetchError: the transfer broke, or the content isn't that of the catalog.
         """
         await self.skip_to(at)
         position = self.first
-        for piece in tuple(self._kept):
-            if position + len(piece) > at:
-                yield piece[max(0, at - position) :]
-            position += len(piece)
-        while (following := await self._next()) is not None:
+        for pieces in tuple(self._kept):
+            wanted = []
+            for piece in pieces:
+                if position + len(piece) > at:
+                    wanted.append(piece[max(0, at - position) :])
+                position += len(piece)
+            if wanted:
+                yield wanted
+        while following := await self._next():
             yield following
 
     async def stop(self) -> None:
@@ -108,26 +117,28 @@ class FileReading:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def _next(self) -> bytes | None:
-        """Return the next piece, or None behind the last. If it is cancelled, nothing is lost."""
-        if self._ended:
-            return None
-        piece = await self._pieces.get()
-        if isinstance(piece, bytes):
-            self._keep(piece)
-            return piece
-        self._ended = True
-        if piece is None:
-            return None
-        self.failed = True
-        raise piece
+    async def _next(self) -> Sequence[bytes]:
+        """Return the next pieces, or none behind the last. If it is cancelled, nothing is lost."""
+        try:
+            pieces = await self._arrived.take()
+        except Exception:
+            self.failed = True
+            raise
+        if pieces:
+            self._keep(pieces)
+        return pieces
 
-    def _keep(self, piece: bytes) -> None:
-        self.position += len(piece)
-        self._kept.append(piece)
-        self._kept_bytes += len(piece)
-        while len(self._kept) > 1 and self._kept_bytes - len(self._kept[0]) >= self._most_kept:
-            self._kept_bytes -= len(self._kept.popleft())
+    def _keep(self, pieces: Sequence[bytes]) -> None:
+        length = _length(pieces)
+        self.position += length
+        self._kept.append(pieces)
+        self._kept_bytes += length
+        while len(self._kept) > 1:
+            oldest = _length(self._kept[0])
+            if self._kept_bytes - oldest < self._most_kept:
+                break
+            self._kept.popleft()
+            self._kept_bytes -= oldest
 
     async def _read(self, source: AbstractAsyncContextManager[OpenFile]) -> None:
         try:
@@ -137,9 +148,9 @@ class FileReading:
                 self._opening.set()
                 await self._put_all(opened)
         except Exception as error:  # noqa: BLE001 - raised where the file is taken
-            await self._end(error)
-        else:
-            await self._end(None)
+            self.refused = isinstance(error, FetchError) and error.quota_exceeded
+            self._arrived.end(error=error)
+            self._opening.set()
 
     async def _put_all(self, opened: OpenFile) -> None:
         """Put each piece once the next has arrived, and the last one once the content is verified."""
@@ -148,15 +159,13 @@ class FileReading:
             if not await self.check.accept(chunk):
                 break
             if pending:
-                await self._pieces.put(pending)
+                await self._arrived.put(pending)
             pending = chunk
         problem = await self.check.problem()
         if problem is not None:
             raise problem
-        if pending:
-            await self._pieces.put(pending)
+        self._arrived.end(pending)
 
-    async def _end(self, error: Exception | None) -> None:
-        self.refused = isinstance(error, FetchError) and error.quota_exceeded
-        self._opening.set()
-        await self._pieces.put(error)
+
+def _length(pieces: Sequence[bytes]) -> int:
+    return sum(map(len, pieces))

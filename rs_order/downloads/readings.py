@@ -9,7 +9,7 @@ before the part is known from a checkpoint (R-21).
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -376,8 +376,15 @@ class OpenReading:
         self._begun_before = taken is not None
         await self._use(taken)
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes from the wanted one on; the last once size and checksum are right.
+    @property
+    def at_end(self) -> bool:
+        """True once all pieces were taken: size and checksum of the file are right."""
+        return self._reading is not None and self._reading.at_end
+
+    async def pieces(self) -> AsyncGenerator[Sequence[bytes], None]:
+        """Yield the bytes from the wanted one on, some pieces at a time.
+
+        The last follow once size and checksum are right.
 
         Raises:
             FetchError: the transfer broke, or the content isn't that of the catalog.
@@ -386,10 +393,10 @@ class OpenReading:
         while self._reading is not None:
             try:
                 await self._reach(self._reading)
-                async with aclosing(self._reading.pieces(self._at)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-                        self._at += len(piece)
+                async with aclosing(self._reading.pieces(self._at)) as arriving:
+                    async for pieces in arriving:
+                        yield pieces
+                        self._at += sum(map(len, pieces))
             except FetchError as error:
                 hopeless = isinstance(error, WrongContent | PartsDiffer)
                 if hopeless or not self._begun_before:

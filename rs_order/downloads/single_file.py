@@ -1,6 +1,6 @@
 """Delivers one file while it is fetched, and sends its last piece only after the content is verified."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -161,15 +161,16 @@ class FileDeliveries:
 
 
 async def _cut(
-    pieces: AsyncGenerator[bytes, None], part: Part | None
+    arriving: AsyncGenerator[Sequence[bytes], None], part: Part | None
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces up to the end of the part, or all of them without a part."""
+    """Yield what arrives up to the end of the part, or all of it without a part."""
     if part is None:
-        async for piece in pieces:
-            yield piece
+        async for pieces in arriving:
+            yield b"".join(pieces)
         return
     position = part.start
-    async for piece in pieces:
+    async for pieces in arriving:
+        piece = b"".join(pieces)
         yield part.of(piece, position)
         position += len(piece)
         if position >= part.end:

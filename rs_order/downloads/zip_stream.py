@@ -13,7 +13,7 @@ UTF-8, and sizes and CRC follow the content. Java 17 expects 64-bit sizes exactl
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -48,6 +48,9 @@ _FILLING: Final = 2 * _BLOCK_HEAD.size
 """Bytes by which ``fill`` makes an entry of stored blocks longer, at most."""
 
 
+Buffer = bytes | memoryview
+
+
 class _Deflate(Protocol):
     """A compressor, such as that of ``zlib.compressobj``."""
 
@@ -61,37 +64,35 @@ class StoredBlocks:
 
     def __init__(self, packed: int = 0) -> None:
         """``packed``: the length of the blocks before, which aren't produced."""
-        self._pending = bytearray()
+        self._pending: list[Buffer] = []
+        self._pending_bytes = 0
         self._packed = packed
 
     def compress(self, data: bytes, /) -> bytes:
         """Return the blocks that are complete; at least one byte is kept for the last one."""
-        complete = max(0, len(self._pending) + len(data) - 1) // _BLOCK
-        if not complete:
-            self._pending += data
-            return b""
-        view = memoryview(data)
-        first = _BLOCK - len(self._pending)
-        end = first + (complete - 1) * _BLOCK
-        blocks = b"".join(
-            (
-                *(_FULL_BLOCK, self._pending, view[:first]),
-                *(
-                    part
-                    for start in range(first, end, _BLOCK)
-                    for part in (_FULL_BLOCK, view[start : start + _BLOCK])
-                ),
-            )
-        )
-        self._pending = bytearray(view[end:])
-        self._packed += len(blocks)
+        return b"".join(self.pack([data]))
+
+    def pack(self, pieces: Iterable[bytes]) -> Sequence[Buffer]:
+        """Return the blocks that are complete, like ``compress``, in parts that aren't copied."""
+        blocks: list[Buffer] = []
+        for piece in pieces:
+            rest = memoryview(piece)
+            while len(rest) > (missing := _BLOCK - self._pending_bytes):
+                blocks += (_FULL_BLOCK, *self._pending, rest[:missing])
+                rest = rest[missing:]
+                self._pending.clear()
+                self._pending_bytes = 0
+                self._packed += len(_FULL_BLOCK) + _BLOCK
+            self._pending.append(rest)
+            self._pending_bytes += len(rest)
         return blocks
 
     def flush(self, mode: int = zlib.Z_FINISH, /) -> bytes:
         """Return the rest; after ``Z_SYNC_FLUSH`` more may follow, and the length exceeds that of R-3."""
-        length = len(self._pending)
-        block = _BLOCK_HEAD.pack(0, length, length ^ MAX_16) + self._pending
+        length = self._pending_bytes
+        block = b"".join((_BLOCK_HEAD.pack(0, length, length ^ MAX_16), *self._pending))
         self._pending.clear()
+        self._pending_bytes = 0
         if mode == zlib.Z_SYNC_FLUSH:
             self._packed += len(block)
             return block

@@ -192,7 +192,7 @@ async def _body(
 ) -> AsyncGenerator[bytes, None]:
     received = start
     try:
-        async for chunk in response.content.iter_chunked(CHUNK):
+        async for chunk in response.content.iter_any():
             received += len(chunk)
             yield chunk
     except NO_RESPONSE as error:
@@ -344,7 +344,7 @@ def _redirect_target(response: aiohttp.ClientResponse) -> URL | None:
 
 async def _http_body(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in response.content.iter_chunked(CHUNK):
+        async for chunk in response.content.iter_any():
             yield chunk
     except NO_RESPONSE as error:
         raise FetchError(failure_reasons.TRANSFER_FAILED) from error

@@ -110,7 +110,7 @@ MAX_ANSWER: Final = 16 * 2**20
 
 NO_RESPONSE: Final = (aiohttp.ClientError, HttpProcessingError, OSError)
 """The errors of a request without a response, or of a response that breaks. Timeouts are OSErrors."""
-RECEIVED_AHEAD: Final = 128 * 1024
+RECEIVED_AHEAD: Final = 64 * 1024
 """Bytes that wait for their reader. Twice as many, and the connection isn't read until there are fewer."""
 MAX_HEADER: Final = 64 * 1024
 """The most bytes of a header of a response."""

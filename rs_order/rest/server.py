@@ -20,6 +20,20 @@ CLEAN_UP_SECONDS: Final = 5.0
 """Time for aborted responses to close their sources, and to record the files that were sent completely."""
 
 
+_FREED_AT_ONCE: Final = 16 * 2**20
+"""Bytes of a block whose release tells the allocator to keep that much."""
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator keep the memory of pieces of files, which come and go by hundreds each second.
+
+    The one of glibc returns freed memory to the system from 128 KiB on, and the system clears each page
+    anew. It learns from larger blocks that are freed (``mallopt(3)``, M_MMAP_THRESHOLD). This one isn't
+    written to, so that it never takes memory.
+    """
+    bytes(_FREED_AT_ONCE)
+
+
 async def run_rest(
     app: ASGIApp,
     host: str,
@@ -47,6 +61,7 @@ async def run_rest(
     Raises:
         OSError: the server can't listen on the address.
     """
+    _keep_freed_memory()
     with _listening(host, port) as listener:
         server = _Server(
             app,

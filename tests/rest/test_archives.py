@@ -161,12 +161,14 @@ async def test_r14_a_client_that_leaves_changes_nothing(
     assert downloadable.order.results == {}
 
 
-@pytest.mark.parametrize(("allowed", "most_open"), [(1000, 2), (1, 1)], ids=["any", "one"])
-async def test_the_next_small_file_is_opened_ahead(
+@pytest.mark.parametrize(("allowed", "most_open"), [(1000, 4), (1, 1)], ids=["any", "one"])
+async def test_the_next_small_files_are_opened_ahead(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, allowed: int, most_open: int
 ) -> None:
     """Unless storage refuses it: then each is opened in its turn."""
-    contents = {name: incompressible(200_000 + len(name)) for name in ("a", "bb", "ccc")}
+    contents = {
+        name * number: incompressible(200_000 + number) for number, name in enumerate("abcde", 1)
+    }
     downloadable.add_all(contents.items())
     downloadable.sources.allowed = allowed
     archive = await made(api)
@@ -174,7 +176,7 @@ async def test_the_next_small_file_is_opened_ahead(
     answer = await api.get(archive["href"])
 
     assert read("zip", answer.content) == contents
-    assert downloadable.sources.opened == [1, 2, 3]
+    assert downloadable.sources.opened == [1, 2, 3, 4, 5]
     assert downloadable.sources.most_open == most_open
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from rs_order.domain.archives import FIRST_BYTE, Checkpoint
+from rs_order.downloads import gathering
 from rs_order.downloads.readings import (
     CheckpointLimits,
     ParkingLimits,
@@ -55,6 +56,13 @@ class Files:
         return self.order.sources.opened
 
 
+@pytest.fixture(autouse=True)
+def one_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These small files are read as large ones are: not all of them arrives at once."""
+    monkeypatch.setattr(gathering, "ENOUGH", 1)
+    monkeypatch.setattr(gathering, "AHEAD", 1)
+
+
 @pytest.fixture
 def files() -> Files:
     return Files()
@@ -81,8 +89,8 @@ async def cut_off(
     async def download() -> None:
         taken = 0
         async with readings.open(reader, file, at, begun=begun, cut_off=lambda: True) as opened:
-            async for piece in opened.pieces():
-                taken += len(piece)
+            async for pieces in opened.pieces():
+                taken += sum(map(len, pieces))
                 if taken >= after:
                     reached.set()
                     await asyncio.Event().wait()
@@ -102,7 +110,7 @@ async def rest(
     begun: Checkpoint = FIRST_BYTE,
 ) -> bytes:
     async with readings.open(reader, file, at, begun=begun, cut_off=lambda: True) as opened:
-        return b"".join([piece async for piece in opened.pieces()])
+        return b"".join([b"".join(pieces) async for pieces in opened.pieces()])
 
 
 async def test_a_parked_reader_goes_on(files: Files) -> None:

@@ -40,7 +40,7 @@ def whole(layout: Layout, contents: Sequence[tuple[str, bytes]]) -> bytes:
     archive, records = b"", b""
     for entry, (_, content) in zip(entries_of(contents), contents, strict=True):
         packer, crc, offset = layout.packer(Place(0, 0)), zlib.crc32(content), len(archive)
-        packed = packer.compress(content) + packer.flush()
+        packed = b"".join((*packer.pack([content]), packer.flush()))
         assert len(packed) == layout.packed(entry.size)
         archive += layout.header(entry) + packed + layout.trailer(entry, crc)
         assert len(archive) == offset + entry_length(layout, entry)
