@@ -27,7 +27,10 @@ _Found = Mapping[Urn, Sequence[tuple[SelectionRequest, DatasetSummary]]]
 
 
 class AddToBasket:
-    """Adds searches to a basket: first it runs all as the caller, then it writes them in one commit (W37)."""
+    """Adds searches to a basket: first it runs all as the caller, then it writes them in one commit (W37).
+
+    A caller without a basket gets one, even if nothing is added (rest.md 6.1).
+    """
 
     def __init__(
         self,
@@ -79,21 +82,30 @@ class AddToBasket:
         return await self._add(caller, searches_of(ids, self._clock.now()))
 
     async def _add(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Basket:
-        basket = await self._changes.read(caller, create=True)
-        with catalog_errors():
+        basket = await self._changes.find(caller)
+        try:
             found = await self._search(caller, requests)
-        if not found:
-            raise EmptySelection
-        decide = partial(self._with_searches, caller, found)
-        return await self._changes.apply(caller, decide, create=True, known=basket)
+            decide = partial(self._with_searches, caller, found)
+            return await self._changes.apply(caller, decide, create=True, known=basket)
+        except Exception:
+            if basket.id is None:
+                await self._changes.create(caller)
+            raise
 
     async def _search(self, caller: Caller, requests: Sequence[SelectionRequest]) -> _Found:
-        """Run the searches, several at a time."""
-        summaries = await call_concurrently(partial(self._datasets.found, caller), requests)
+        """Run the searches, several at a time.
+
+        Raises:
+            EmptySelection: none of them finds a file that can be ordered.
+        """
+        with catalog_errors():
+            summaries = await call_concurrently(partial(self._datasets.found, caller), requests)
         found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
         for request, summary in zip(requests, summaries, strict=True):
             for dataset in summary.touched_by(request):
                 found[dataset.urn].append((request, dataset))
+        if not found:
+            raise EmptySelection
         return found
 
     async def _with_searches(self, caller: Caller, found: _Found, basket: Basket) -> BasketChange:

@@ -79,25 +79,25 @@ class BasketChanges:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def read(self, caller: Caller, *, create: bool = False) -> Basket:
-        """Return the caller's basket.
+    async def find(self, caller: Caller) -> Basket:
+        """Return the caller's basket, or a new one that isn't stored yet."""
+        known = await self._store.baskets.of(caller.tenant, caller.email)
+        return known or Basket.new(caller.email)
 
-        Args:
-            caller: the owner of the basket.
-            create: create a basket for a caller without one.
+    async def read(self, caller: Caller) -> Basket:
+        """Return the caller's basket.
 
         Raises:
             EmptyBasket: the caller has no basket (B2).
         """
-        basket = await self._store.basket(caller.tenant, caller.email)
-        if basket is None and create:
-            async with self._store.unit_of_work(caller.tenant) as uow:
-                basket = await uow.baskets.create(caller.email)
-                # Another request may have created it meanwhile.
-                basket = basket or await uow.baskets.of(caller.email)
-        if basket is None:
+        basket = await self.find(caller)
+        if basket.id is None:
             raise EmptyBasket
         return basket
+
+    async def create(self, caller: Caller) -> None:
+        """Create an empty basket for the caller, unless there is one."""
+        await self._store.baskets.create(caller.tenant, caller.email)
 
     async def apply(
         self, caller: Caller, decide: Decide, *, create: bool = False, known: Basket | None = None
@@ -107,28 +107,23 @@ class BasketChanges:
         Args:
             caller: the owner of the basket.
             decide: called again with the new basket when another change was faster.
-            create: create a basket for a caller without one.
+            create: a caller without a basket gets one.
             known: the basket as it was read a moment ago. It is read again if it was changed since then.
 
         Raises:
             EmptyBasket: the caller has no basket.
             StoreConflict: other changes were faster at every attempt; nothing was changed.
         """
+        read = self.find if create else self.read
         for _ in range(ATTEMPTS - 1):
             try:
-                basket = known or await self.read(caller, create=create)
-                return await self._attempt(caller, decide, basket)
+                return await self._attempt(caller, decide, known or await read(caller))
             except StoreConflict:
                 known = None
-        return await self._attempt(caller, decide, await self.read(caller, create=create))
+        return await self._attempt(caller, decide, await read(caller))
 
     async def _attempt(self, caller: Caller, decide: Decide, basket: Basket) -> Basket:
         change = await decide(basket)
         if change is None:
             return basket
-        async with self._store.unit_of_work(caller.tenant) as uow:
-            await uow.baskets.save(basket, change)
-            changed = await uow.baskets.of(caller.email)
-        if changed is None:
-            raise StoreConflict(f"basket {basket.id} was deleted")
-        return changed
+        return await self._store.baskets.change(caller.tenant, basket, change)

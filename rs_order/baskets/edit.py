@@ -41,8 +41,7 @@ class EditBasket:
 
     async def empty(self, caller: Caller) -> None:
         """Delete the basket, if there is one (B3)."""
-        async with self._store.unit_of_work(caller.tenant) as uow:
-            await uow.baskets.delete(caller.email)
+        await self._store.baskets.delete(caller.tenant, caller.email)
 
     async def set_process(
         self, caller: Caller, selection_id: DatasetSelectionId, process: ProcessChoice | None

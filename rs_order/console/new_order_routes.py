@@ -105,7 +105,7 @@ async def _form(
     status: int = _INVALID,
 ) -> Response:
     """Return the form, with what was entered and the problems with it."""
-    basket = await services.store.basket(visit.caller.tenant, visit.caller.email)
+    basket = await services.store.baskets.of(visit.caller.tenant, visit.caller.email)
     return visit.page(
         "new_order.html",
         status if problems else 200,

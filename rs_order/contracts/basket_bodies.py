@@ -229,6 +229,8 @@ class BasketDto(WireModel):
 
     @classmethod
     def of(cls, basket: Basket) -> "BasketDto":
+        if basket.id is None:
+            raise ValueError(f"the basket of {basket.owner} isn't stored yet")
         selections = [DatasetSelectionDto.of(one) for one in basket.selections]
         selections.sort(key=lambda one: (one.dataset_label.casefold(), one.id))
         return cls(

@@ -145,6 +145,11 @@ class DatasetSelection:
                 searches.append(_at_a_free_instant(search, searches))
         return replace(self, searches=tuple(searches))
 
+    def in_order(self) -> "DatasetSelection":
+        """Return it with its searches by their instants."""
+        in_order = sorted(self.searches, key=lambda one: one.request.selection_date)
+        return replace(self, searches=tuple(in_order))
+
     def without(self, selected_at: datetime) -> "DatasetSelection":
         """Return it without the search of an instant, whatever its offset from UTC (B15)."""
         kept = (one for one in self.searches if one.request.selection_date != selected_at)
@@ -201,17 +206,38 @@ class Excess:
 class Basket:
     """The interactive basket of a user; there is one per owner (B1)."""
 
-    id: BasketId
+    id: BasketId | None
+    """None until it is stored."""
     owner: str
     version: int
     """Number of its changes; a change of an older version starts again."""
     selections: tuple[DatasetSelection, ...] = ()
+
+    @classmethod
+    def new(cls, owner: str) -> "Basket":
+        """Return an empty basket that isn't stored yet."""
+        return cls(None, owner, 0)
 
     def of_dataset(self, urn: Urn) -> DatasetSelection | None:
         return next((one for one in self.selections if one.urn == urn), None)
 
     def selection(self, selection_id: DatasetSelectionId) -> DatasetSelection | None:
         return next((one for one in self.selections if one.id == selection_id), None)
+
+    def changed(
+        self, change: "BasketChange", id_: BasketId, ids: Mapping[Urn, DatasetSelectionId]
+    ) -> "Basket":
+        """Return the basket after a change, as it is stored.
+
+        Args:
+            change: what was written and removed.
+            id_: of the basket.
+            ids: of the dataset selections that were written; those of new ones are higher than all others.
+        """
+        selections = {one.id: one for one in self.selections if one.id not in change.removed}
+        for one in change.put:
+            selections[ids[one.urn]] = replace(one, id=ids[one.urn]).in_order()
+        return Basket(id_, self.owner, self.version + 1, tuple(selections.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class ReadForQuotes:
 
     async def _basket(self, caller: Caller) -> tuple[DatasetSelection, ...]:
         """Return the contents of the caller's basket, counted again."""
-        basket = await self._store.basket(caller.tenant, caller.email)
+        basket = await self._store.baskets.of(caller.tenant, caller.email)
         return tuple(
             [
                 one.counted(await self._datasets.union(caller, one.urn, one.requests))

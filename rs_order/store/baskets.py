@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rs_order.domain.files import DataType
-from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
+from rs_order.domain.ids import BasketId, DatasetSelectionId, Tenant, Urn
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.selection import (
     Basket,
@@ -15,8 +15,10 @@ from rs_order.domain.selection import (
     TypeTotals,
 )
 from rs_order.store.errors import StoreConflict
-from rs_order.store.pool import Connection, Row, statements
+from rs_order.store.pool import Connection, Pool, Row, statements
 from rs_order.store.rows import kinds_column, optional_filter_of, pattern_column, process_of
+from rs_order.store.tenant_reads import read_rows
+from rs_order.store.tenant_writes import write_rows
 
 SQL = statements("baskets")
 ORDER_SQL = statements("orders")
@@ -30,51 +32,53 @@ async def reserve_ids(connection: Connection, table: str, count: int) -> list[in
 async def put_selections(
     connection: Connection, selections: Sequence[tuple[int, DatasetSelection]]
 ) -> None:
-    """Write dataset selections with their searches, each into the basket with the id beside it."""
-    known = [selection.id for _, selection in selections if selection.id is not None]
-    if known:
-        await connection.execute(SQL["remove_dated_selections"], known)
-    records = [selection_record(basket, selection) for basket, selection in selections]
+    """Write new dataset selections with their searches, each into the basket with the id beside it."""
+    records = [
+        {"basket_id": basket, **selection_record(selection)} for basket, selection in selections
+    ]
     await connection.execute(SQL["put_selections"], records)
 
 
 class Baskets:
-    """The interactive baskets of a tenant. It never shows the baskets of orders (W12)."""
+    """The interactive baskets of users. It never shows the baskets of orders (W12).
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    Each call is one statement, and a transaction by itself. All raise StoreUnavailable if the database can't
+    be reached.
+    """
 
-    async def of(self, owner: str) -> Basket | None:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def of(self, tenant: Tenant, owner: str) -> Basket | None:
         """Return the owner's basket with its contents, or None if there is none."""
-        return basket_of(owner, await self._connection.fetch(SQL["of_owner"], owner))
+        return basket_of(owner, await read_rows(self._pool, tenant, SQL["of_owner"], owner))
 
-    async def create(self, owner: str) -> Basket | None:
-        """Create an empty basket for the owner and return it; return None if there is one (B2)."""
-        row = await self._connection.fetchrow(SQL["create"], owner)
-        return None if row is None else Basket(BasketId(row["id"]), owner, row["version"])
+    async def create(self, tenant: Tenant, owner: str) -> None:
+        """Create an empty basket for the owner, unless there is one (B2)."""
+        await write_rows(self._pool, tenant, SQL["create"], owner)
 
-    async def save(self, basket: Basket, change: BasketChange) -> None:
-        """Write a change of a basket.
+    async def change(self, tenant: Tenant, basket: Basket, change: BasketChange) -> Basket:
+        """Write a change of a basket, which is created if it is new. Return it as it is stored.
 
         Raises:
-            StoreConflict: the basket was changed, deleted, or consumed by an order since it was read.
+            StoreConflict: the basket was changed, created, deleted, or consumed by an order since it was
+                read.
         """
-        if await self._connection.fetchval(SQL["change"], basket.id, basket.version) is None:
+        records = [selection_record(selection) for selection in change.put]
+        rows = await write_rows(
+            *(self._pool, tenant, SQL["change"]),
+            *(basket.id, basket.version, basket.owner, change.removed, records),
+        )
+        if not rows:
             raise StoreConflict(
-                f"basket {basket.id} doesn't have version {basket.version} any more"
+                f"the basket of {basket.owner} doesn't have version {basket.version} any more"
             )
-        if change.removed:
-            await self._connection.execute(
-                SQL["remove_dataset_selections"], basket.id, change.removed
-            )
-        if change.put:
-            await put_selections(
-                self._connection, [(basket.id, selection) for selection in change.put]
-            )
+        ids = {Urn(row["dataset_urn"]): DatasetSelectionId(row["used_id"]) for row in rows}
+        return basket.changed(change, BasketId(rows[0]["of_basket"]), ids)
 
-    async def delete(self, owner: str) -> None:
+    async def delete(self, tenant: Tenant, owner: str) -> None:
         """Delete the owner's basket, if there is one (B3)."""
-        await self._connection.execute(SQL["delete"], owner)
+        await write_rows(self._pool, tenant, SQL["delete"], owner)
 
 
 def basket_of(owner: str, rows: Sequence[Row]) -> Basket | None:
@@ -153,11 +157,10 @@ def dataset_selection_of(
     )
 
 
-def selection_record(basket: int, selection: DatasetSelection) -> dict[str, Any]:
+def selection_record(selection: DatasetSelection) -> dict[str, Any]:
     process = selection.process
     return {
         "id": selection.id,
-        "basket_id": basket,
         "dataset_urn": selection.urn,
         "dataset_label": selection.label,
         "products_count": selection.products,

@@ -18,8 +18,6 @@ from rs_order.store.rows import affected
 SQL = statements("quotes")
 
 _TALLIES: TypeAdapter[tuple[Tally, ...]] = TypeAdapter(tuple[Tally, ...])
-_NOT_STORED = 0
-"""The id of dataset selections that belong to no basket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Quotes:
             quote.slices,
             now,
             quote.state,
-            None if selections is None else [selection_record(_NOT_STORED, s) for s in selections],
+            None if selections is None else [selection_record(s) for s in selections],
             _TALLIES.dump_python(quote.tallies, mode="json"),
             quote.attempts,
             quote.unavailable_since,

@@ -11,14 +11,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.quotes import QuoteId
 from rs_order.domain.retry import Backoff
-from rs_order.domain.selection import Basket
 from rs_order.domain.settings import TenantSettings
 from rs_order.domain.throughput import NONE, Throughput
 from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
 from rs_order.store.archives_at_work import ArchivesAtWork
-from rs_order.store.baskets import SQL as BASKETS
-from rs_order.store.baskets import Baskets, basket_of
+from rs_order.store.baskets import Baskets
 from rs_order.store.completions import SQL as COMPLETIONS
 from rs_order.store.completions import CompletionPosition, Completions, position_of
 from rs_order.store.data_files import Files
@@ -84,7 +82,6 @@ class UnitOfWork:
         self._connection = connection
         self.tenant = tenant
         self.requests = Requests(connection)
-        self.baskets = Baskets(connection)
         self.events = EventWriter(connection)
         self.timed_events = TimedEvents(connection)
         self.orders = Orders(connection, self.events)
@@ -164,6 +161,7 @@ class Store:
             leases: does steps that this process writes; None: all steps take the way through the broker.
             longest_idle_ms: the longest time between two statements of a unit of work.
         """
+        self.baskets = Baskets(pool)
         self._pool = pool
         self._committed = committed
         self._copied = copied or {}
@@ -220,14 +218,6 @@ class Store:
                 await connection.execute("savepoint preview")
                 yield UnitOfWork(connection, tenant, self._copied)
                 await connection.execute("rollback to savepoint preview")
-
-    async def basket(self, tenant: Tenant, owner: str) -> Basket | None:
-        """Return the owner's basket as ``Baskets.of`` does, in one round trip.
-
-        Raises:
-            StoreUnavailable: the database can't be reached.
-        """
-        return basket_of(owner, await read_rows(self._pool, tenant, BASKETS["of_owner"], owner))
 
     async def received_requests(
         self, tenant: Tenant, ids: Sequence[RequestId]

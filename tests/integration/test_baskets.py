@@ -56,14 +56,10 @@ def changes(store: Store) -> BasketChanges:
 
 async def filled(store: Store, *selections: DatasetSelection) -> Basket:
     """Return the interactive basket of the owner, filled with these selections."""
-    async with store.unit_of_work(TENANT) as uow:
-        await uow.baskets.create(OWNER)
-        basket = await uow.baskets.of(OWNER)
-        assert basket is not None
-        await uow.baskets.save(basket, adding(*selections))
-        basket = await uow.baskets.of(OWNER)
-        assert basket is not None
-        return basket
+    changed = await store.baskets.change(TENANT, Basket.new(OWNER), adding(*selections))
+
+    assert changed == await store.baskets.of(TENANT, OWNER)
+    return changed
 
 
 async def test_what_is_written_is_read_back(store: Store) -> None:
@@ -101,19 +97,16 @@ async def test_a_change_leaves_what_it_does_not_name(store: Store) -> None:
     basket = await filled(store, a_selection(Urn("u1")), a_selection(Urn("u2"), "a", "b"))
     first, second = basket.selections
     changed = replace(second, products=1, searches=second.searches[:1])
-    async with store.unit_of_work(TENANT) as uow:
-        await uow.baskets.save(basket, adding(changed, a_selection(Urn("u3"))))
-        after = await uow.baskets.of(OWNER)
+    after = await store.baskets.change(TENANT, basket, adding(changed, a_selection(Urn("u3"))))
 
-    assert after is not None
+    assert after == await store.baskets.of(TENANT, OWNER)
     assert after.selections[:2] == (first, changed)
     assert [one.urn for one in after.selections] == ["u1", "u2", "u3"]
 
-    async with store.unit_of_work(TENANT) as uow:
-        await uow.baskets.save(after, BasketChange(removed=(first.id,) if first.id else ()))
-        left = await uow.baskets.of(OWNER)
+    removal = BasketChange(removed=(first.id,) if first.id else ())
+    left = await store.baskets.change(TENANT, after, removal)
 
-    assert left is not None
+    assert left == await store.baskets.of(TENANT, OWNER)
     assert [one.urn for one in left.selections] == ["u2", "u3"]
 
 
@@ -138,8 +131,7 @@ async def test_w8_a_basket_that_has_changed_since_is_a_conflict(store: Store, po
 
 
 async def _save(store: Store, basket: Basket) -> None:
-    async with store.unit_of_work(TENANT) as uow:
-        await uow.baskets.save(basket, adding(a_selection()))
+    await store.baskets.change(TENANT, basket, adding(a_selection()))
 
 
 async def test_w12_baskets_of_orders_are_neither_read_nor_deleted(store: Store, pool: Pool) -> None:
@@ -149,13 +141,13 @@ async def test_w12_baskets_of_orders_are_neither_read_nor_deleted(store: Store, 
     )
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.create([order])
-        assert await uow.baskets.of(OWNER) is None
+    assert await store.baskets.of(TENANT, OWNER) is None
 
     basket = await filled(store, a_selection())
     copied = replace(order, label="copy", correlation_id="d", selections=basket.selections)
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.create([copied])
-        await uow.baskets.delete(OWNER)
+    await store.baskets.delete(TENANT, OWNER)
 
     async with in_tenant(pool, TENANT) as connection:
         (left,) = await connection.fetch(
@@ -195,12 +187,10 @@ async def test_an_order_keeps_the_selections_of_its_basket(store: Store, pool: P
 async def test_promise_7_each_tenant_has_its_own_baskets(store: Store) -> None:
     """The same owner has another basket in another project, or none."""
     await filled(store, a_selection())
-    async with store.unit_of_work(OTHER) as uow:
-        assert await uow.baskets.of(OWNER) is None
-        await uow.baskets.delete(OWNER)
+    assert await store.baskets.of(OTHER, OWNER) is None
+    await store.baskets.delete(OTHER, OWNER)
 
-    async with store.unit_of_work(TENANT) as uow:
-        assert await uow.baskets.of(OWNER) is not None
+    assert await store.baskets.of(TENANT, OWNER) is not None
 
 
 async def test_the_slower_of_two_changes_is_decided_again(
@@ -212,7 +202,7 @@ async def test_the_slower_of_two_changes_is_decided_again(
     async def decide(basket: Basket) -> BasketChange:
         seen.append(len(basket.selections))
         if len(seen) == 1:
-            await changes.apply(JANE, faster)
+            await changes.apply(JANE, faster, create=True)
         return adding(a_selection(Urn("slow")))
 
     async def faster(_: Basket) -> BasketChange:
@@ -231,7 +221,7 @@ async def test_a_change_is_given_up_after_some_conflicts(changes: BasketChanges)
     async def decide(basket: Basket) -> BasketChange:
         nonlocal attempts
         attempts += 1
-        await changes.apply(JANE, faster)
+        await changes.apply(JANE, faster, create=True)
         return adding(a_selection(Urn("slow")))
 
     async def faster(_: Basket) -> BasketChange:
@@ -251,8 +241,7 @@ async def test_a_basket_that_is_deleted_meanwhile_is_created_again_only_to_add(
     """An addition creates a new basket; an edit fails because there is none (B2)."""
 
     async def after_deleting_it(_: Basket) -> BasketChange:
-        async with store.unit_of_work(TENANT) as uow:
-            await uow.baskets.delete(OWNER)
+        await store.baskets.delete(TENANT, OWNER)
         return adding(a_selection())
 
     async def decide(basket: Basket) -> BasketChange:
@@ -270,7 +259,7 @@ async def test_a_basket_that_is_deleted_meanwhile_is_created_again_only_to_add(
 
 async def test_simultaneous_requests_create_one_basket(changes: BasketChanges, pool: Pool) -> None:
     """An owner has at most one basket (B1)."""
-    await asyncio.gather(*(changes.read(JANE, create=True) for _ in range(8)))
+    await asyncio.gather(*(changes.create(JANE) for _ in range(8)))
 
     async with in_tenant(pool, TENANT) as connection:
         assert await connection.fetchval("select count(*) from basket") == 1

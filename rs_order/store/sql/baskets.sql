@@ -11,36 +11,80 @@ where owner = $1 and order_id is null
 order by selected.id
 
 -- name: create
--- An interactive basket, unless the owner has one: then no row. $1 owner.
+-- An interactive basket, unless the owner has one. $1 owner.
 insert into basket (owner) values ($1) on conflict (owner) where order_id is null do nothing
-returning id, version
 
 -- name: delete
 -- $1 owner.
 delete from basket where owner = $1 and order_id is null
 
 -- name: change
--- Lock an interactive basket that has not changed since it was read, and count the change.
--- $1 id, $2 version. No row: another writer was faster.
-update basket set version = version + 1
-where id = $1 and version = $2 and order_id is null
-returning version
-
--- name: remove_dataset_selections
--- $1 basket id, $2 ids.
-delete from dataset_selection where basket_id = $1 and id = any ($2)
-
--- name: remove_dated_selections
--- Delete the searches before they are written again. $1 dataset selection ids.
-delete from dated_selection where dataset_selection_id = any ($1)
+-- Change an interactive basket that has not changed since it was read, or create it, unless the owner has one. Return its
+-- id with those of the dataset selections that are written. No row: another writer was faster.
+-- $1 id, or null for a new basket, $2 version, $3 owner, $4 ids of dataset selections to remove, $5 records to write; those
+-- without an id get one, in their order.
+with changed as (
+    update basket set version = version + 1
+    where id = $1 and version = $2 and order_id is null
+    returning id
+), created as (
+    insert into basket (owner, version)
+    select $3, 1 where $1::bigint is null
+    on conflict (owner) where order_id is null do nothing
+    returning id
+), basket_now as (
+    select id from changed union all select id from created
+), removed as (
+    delete from dataset_selection using basket_now
+    where basket_id = basket_now.id and dataset_selection.id = any ($4)
+), given as materialized (
+    select basket_now.id as of_basket, record.*,
+           case when dataset_urn is not null
+                then coalesce(record.id, nextval(pg_get_serial_sequence('dataset_selection', 'id')))
+           end as used_id
+    from basket_now
+    left join jsonb_to_recordset($5::jsonb) as record (
+        id bigint, dataset_urn text, dataset_label text, products_count bigint, files_count bigint,
+        files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text,
+        process_id uuid, process_parameters jsonb, searches jsonb) on true
+), put as (
+    insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
+        files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters)
+    select used_id, of_basket, dataset_urn, dataset_label, products_count, files_count,
+        files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters
+    from given where used_id is not null
+    on conflict (id) do update
+    set products_count = excluded.products_count, files_count = excluded.files_count,
+        files_bytes = excluded.files_bytes, type_totals = excluded.type_totals,
+        file_kinds = excluded.file_kinds, file_name_pattern = excluded.file_name_pattern,
+        process_id = excluded.process_id, process_parameters = excluded.process_parameters
+), searched as materialized (
+    select used_id, search.*
+    from given
+    cross join lateral jsonb_to_recordset(searches) as search (
+        selection_date timestamptz, position integer, request jsonb, products_count bigint, type_totals jsonb)
+), put_searches as (
+    insert into dated_selection (
+        dataset_selection_id, selection_date, position, request, products_count, type_totals)
+    select * from searched
+    on conflict (dataset_selection_id, selection_date, position) do update
+    set request = excluded.request, products_count = excluded.products_count, type_totals = excluded.type_totals
+), removed_searches as (
+    delete from dated_selection using given
+    where dataset_selection_id = given.used_id and not exists (
+        select from searched
+        where searched.used_id = dataset_selection_id
+          and searched.selection_date = dated_selection.selection_date
+          and searched.position = dated_selection.position)
+)
+select of_basket, dataset_urn, used_id from given
 
 -- name: put_selections
--- Insert or update dataset selections; those without an id get one, in the order of the records. Insert their
--- searches. $1 records.
+-- Insert dataset selections, each with an id, in the order of the records, and their searches. $1 records.
 with given as materialized (
-    select record.*, coalesce(id, nextval(pg_get_serial_sequence('dataset_selection', 'id'))) as used_id
+    select record.*, nextval(pg_get_serial_sequence('dataset_selection', 'id')) as used_id
     from jsonb_to_recordset($1::jsonb) as record (
-        id bigint, basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
+        basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
         files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text,
         process_id uuid, process_parameters jsonb, searches jsonb)
 ), put as (
@@ -49,11 +93,6 @@ with given as materialized (
     select used_id, basket_id, dataset_urn, dataset_label, products_count, files_count,
         files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters
     from given
-    on conflict (id) do update
-    set products_count = excluded.products_count, files_count = excluded.files_count,
-        files_bytes = excluded.files_bytes, type_totals = excluded.type_totals,
-        file_kinds = excluded.file_kinds, file_name_pattern = excluded.file_name_pattern,
-        process_id = excluded.process_id, process_parameters = excluded.process_parameters
 )
 insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count, type_totals)
 select used_id, search.*
