@@ -23,7 +23,7 @@ LARGEST_PAGE: Final = 1000
 _RESPONSES: Final = {400: "A parameter can't be read", **STORE_UNAVAILABLE}
 
 
-def _search(
+async def _search(
     *,
     tenant: Annotated[Text | None, Query(description="A project.")] = None,
     actor: Annotated[Text | None, Query(description="A part of the actor's name.")] = None,

@@ -88,7 +88,7 @@ def _day(text: str, days: int = 0) -> datetime | None:
         return None
 
 
-def _wanted(
+async def _wanted(
     *,
     owner: Text = "",
     status: Annotated[str, Query(max_length=20)] = "",

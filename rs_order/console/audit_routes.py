@@ -73,7 +73,7 @@ def _day(text: str, days: int = 0) -> datetime | None:
         return None
 
 
-def _wanted(  # noqa: PLR0917 - FastAPI passes them by name
+async def _wanted(  # noqa: PLR0917 - FastAPI passes them by name
     actor: Text = "",
     action: Text = "",
     about: Annotated[str, Query(alias="object", max_length=255)] = "",

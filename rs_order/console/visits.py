@@ -41,6 +41,7 @@ from rs_order.rest.access import (
     require_allowed_role,
     require_no_maintenance,
 )
+from rs_order.rest.arguments import handler_of
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.resources import (
     GET_MAINTENANCE,
@@ -279,7 +280,7 @@ def _route(frame: Frame, resource: Resource) -> type[APIRoute]:
         """Lets only visitors in who may use the resource, and answers failures with pages."""
 
         def get_route_handler(self) -> Handler:
-            handle = super().get_route_handler()
+            handle = handler_of(self, super().get_route_handler())
 
             async def visited(request: Request) -> Response:
                 answer = await _answered(frame, resource, handle, request)

@@ -163,7 +163,10 @@ def order_entity(
         waits: the members that say why it waits.
         admin: True if the caller is an administrator (rest.md 2.4), who may remove orders.
     """
-    return entity({**order_content(view), **(waits or {})}, _links(view, links, admin=admin))
+    content = order_content(view)
+    if waits:
+        content |= waits
+    return entity(content, _links(view, links, admin=admin))
 
 
 def order_content(view: OrderView) -> dict[str, Any]:
@@ -203,20 +206,19 @@ def _task(task: DatasetTaskView) -> dict[str, Any]:
 def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]:
     """Return the links in the order of rest.md 5.6, under the same conditions as the actions."""
     status = view.status
-    offered = {
-        "self": (GET_ORDER, True),
-        "list": (LIST_ORDERS, True),
-        "download": (DOWNLOAD_ORDER, view.available_files > 0),
-        "pause": (PAUSE_ORDER, status.can_be_paused),
-        "resume": (RESUME_ORDER, status is OrderStatus.PAUSED),
-        "delete": (DELETE_ORDER, status.can_be_deleted),
-        "remove": (REMOVE_ORDER, admin and status is OrderStatus.DELETED),
-        "restart": (RESTART_ORDER, status.final),
-        "retry": (RETRY_ORDER, view.can_be_retried),
-    }
-    return [
-        link
-        for rel, (resource, holds) in offered.items()
-        if holds
-        for link in links.to(rel, resource, orderId=view.id)
-    ]
+    offered = [("self", GET_ORDER), ("list", LIST_ORDERS)]
+    if view.available_files:
+        offered.append(("download", DOWNLOAD_ORDER))
+    if status.can_be_paused:
+        offered.append(("pause", PAUSE_ORDER))
+    if status is OrderStatus.PAUSED:
+        offered.append(("resume", RESUME_ORDER))
+    if status.can_be_deleted:
+        offered.append(("delete", DELETE_ORDER))
+    if admin and status is OrderStatus.DELETED:
+        offered.append(("remove", REMOVE_ORDER))
+    if status.final:
+        offered.append(("restart", RESTART_ORDER))
+    if view.can_be_retried:
+        offered.append(("retry", RETRY_ORDER))
+    return [link for rel, resource in offered for link in links.to(rel, resource, orderId=view.id)]

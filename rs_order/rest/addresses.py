@@ -39,7 +39,7 @@ def _origin(scheme: str, host: str | None, server: tuple[str, int] | None) -> st
 
 def service_path(request: Request) -> str:
     """Return the path of the request without the public prefix."""
-    path = quote(request.url.path, safe="/:,@")
+    path = quote(request.scope["path"], safe="/:,@")
     return path.removeprefix(PUBLIC_PREFIX) if path.startswith(f"{PUBLIC_PREFIX}/") else path
 
 
@@ -53,7 +53,13 @@ def expand(template: str, variables: Mapping[str, object]) -> str:
     """Return a path template with its variables replaced by their values."""
     path = template
     for name, value in variables.items():
-        text = str(value)
-        quoted = text if text.isalnum() and text.isascii() else quote(text, safe=":")
-        path = path.replace(f"{{{name}}}", quoted)
+        path = path.replace(f"{{{name}}}", quoted(value))
     return path
+
+
+def quoted(value: object) -> str:
+    """Return the value of a variable as part of a path."""
+    if isinstance(value, int):
+        return str(value)
+    text = str(value)
+    return text if text.isalnum() and text.isascii() else quote(text, safe=":")

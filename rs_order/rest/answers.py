@@ -1,7 +1,7 @@
 """Response bodies: entities, pages, and the links in both (rest.md 3)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,14 +12,17 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource, RoleAccess
 from rs_order.rest.access import may_use
-from rs_order.rest.addresses import base_address, expand, service_path
+from rs_order.rest.addresses import base_address, quoted, service_path
 from rs_order.rest.parameters import Paging
 
 _JSON: Final = "application/json"
 
 _PAGING_PARAMETERS: Final = frozenset({"page", "size", "sort", "token"})
 
+_VARIABLE: Final = re.compile(r"{(\w+)}")
 LinkItem = dict[str, str]
+_Target = tuple[str, Sequence[tuple[str, str]]]
+"""The address before its first variable, and each variable with the text behind it."""
 
 
 class LinkWriter:
@@ -29,18 +32,36 @@ class LinkWriter:
         self._base = base_address(request)
         self._roles = roles
         self._caller = caller
-        self._allowed: dict[tuple[str, str], bool] = {}
-        """By verb and template."""
+        self._targets: dict[tuple[str, str], _Target | None] = {}
+        """By verb and template; None: the caller may not use the resource."""
 
     def to(self, rel: str, resource: Resource, **variables: object) -> list[LinkItem]:
         """Return a list with the link, or an empty list if the caller's role may not use the resource."""
-        key = resource.verb, resource.template
-        allowed = self._allowed.get(key)
-        if allowed is None:
-            allowed = self._allowed[key] = may_use(self._roles, self._caller, resource)
-        if not allowed:
-            return []
-        return [{"rel": rel, "href": self._base + expand(resource.template, variables)}]
+        return self.to_all([(rel, resource)], **variables)
+
+    def to_all(
+        self, offered: Iterable[tuple[str, Resource]], **variables: object
+    ) -> list[LinkItem]:
+        """Return the links to resources, by ``rel``, that the caller's role may use."""
+        texts = {name: quoted(value) for name, value in variables.items()}
+        links = []
+        for rel, resource in offered:
+            key = resource.verb, resource.template
+            if key not in self._targets:
+                self._targets[key] = self._target(resource)
+            target = self._targets[key]
+            if target is not None:
+                href, others = target
+                for name, text in others:
+                    href += texts[name] + text
+                links.append({"rel": rel, "href": href})
+        return links
+
+    def _target(self, resource: Resource) -> _Target | None:
+        if not may_use(self._roles, self._caller, resource):
+            return None
+        before, *others = _VARIABLE.split(resource.template)
+        return self._base + before, list(zip(others[::2], others[1::2], strict=True))
 
 
 def json_answer(request: Request, body: Any, status: int = 200) -> Response:

@@ -22,6 +22,7 @@ from rs_order.rest.access import (
     require_no_maintenance,
     require_served_tenant,
 )
+from rs_order.rest.arguments import handler_of
 from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.forwarded import header_of
 from rs_order.rest.keyed_requests import (
@@ -182,7 +183,7 @@ def _protected_route(
         """Rejects callers that may not use the resource, and bodies that the endpoint can't read."""
 
         def get_route_handler(self) -> Handler:
-            handle = super().get_route_handler()
+            handle = handler_of(self, super().get_route_handler())
             media_type = media_type_of(self)
 
             async def protected(request: Request) -> Response:
