@@ -209,9 +209,8 @@ def latest_of(parts: Sequence[Range | Silence]) -> Range | Silence:
     The parts count from the same instant. There is at least one.
     """
     silent = {part for part in parts if isinstance(part, Silence)}
-    for reason in Silence:
-        if reason in silent:
-            return reason
+    if silent:
+        return next(reason for reason in Silence if reason in silent)
     ranges = [part for part in parts if isinstance(part, Range)]
     return Range(max(one.earliest for one in ranges), max(one.latest for one in ranges))
 

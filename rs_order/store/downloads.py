@@ -7,7 +7,8 @@ from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports import ContentHashes, FileOfOrder, FileToDownload, ListedFile, OrderToDownload
 from rs_order.store.errors import store_errors
-from rs_order.store.pool import Pool, Row, reading, statements, transaction
+from rs_order.store.pool import Pool, Row, statements, transaction
+from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("files")
 
@@ -70,8 +71,7 @@ class StoredDownloads:
                 )
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
-        async with reading(self._pool, tenant) as connection:
-            return await connection.fetch(SQL[statement], *parameters)
+        return await read_rows(self._pool, tenant, SQL[statement], *parameters)
 
 
 def file_of(row: Row) -> FileToDownload:

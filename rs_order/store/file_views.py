@@ -8,7 +8,7 @@ from typing import Final
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState
 from rs_order.store.lists import Listed, SortBy, sorted_statement
-from rs_order.store.pool import Pool, Row, reading, statements
+from rs_order.store.pool import Pool, Row, statements
 from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("file_views")
@@ -127,12 +127,11 @@ class FileViews:
         statement = sorted_statement(
             SQL[f"available{suffix}"], _DEFAULT_ORDER, _COLUMNS, meaningful, last="file.id"
         )
-        async with reading(self._pool, tenant) as connection:
-            total: int | None = await connection.fetchval(SQL[f"count_available{suffix}"], *of_what)
-            if not total:
-                return Listed(0, ())
-            rows = await connection.fetch(statement, *of_what, limit, offset)
-        return Listed(total, [_view_of(row) for row in rows])
+        counted = await read_rows(self._pool, tenant, SQL[f"count_available{suffix}"], *of_what)
+        if not counted or not counted[0]["files"]:
+            return Listed(0, ())
+        rows = await read_rows(self._pool, tenant, statement, *of_what, limit, offset)
+        return Listed(counted[0]["files"], [_view_of(row) for row in rows])
 
 
 def _view_of(row: Row) -> FileView:

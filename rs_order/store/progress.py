@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from rs_order.domain.expectations import QueuePlace
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.reasons import OrderFacts, Request, Slots, SubOrderGroup, TurnScope
 from rs_order.domain.states import FileCounters, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.store.pool import Connection, Pool, Row, reading, statements
+from rs_order.store.pool import Pool, Row, statements
 from rs_order.store.rows import counters_of
 from rs_order.store.tenant_reads import read_rows
 
@@ -73,7 +74,8 @@ class Progress:
         rows = await read_rows(
             self._pool, tenant, SQL["facts"], *self._parameters(tenant, ids, now)
         )
-        return {OrderId(row["id"]): _facts_of(row) for row in rows}
+        by_order = groupby(rows, lambda row: OrderId(row["id"]))
+        return {order_id: _facts_of(list(own)) for order_id, own in by_order}
 
     async def details(
         self, tenant: Tenant, order_id: OrderId, facts: OrderFacts, now: datetime
@@ -81,13 +83,10 @@ class Progress:
         """Return what more is known of an order with these facts, with at most three statements."""
         if not facts.files_known:
             return OrderProgress(facts)
-        async with reading(self._pool, tenant) as connection:
-            states = {
-                SubOrderState(one["state"]): one
-                for one in await connection.fetch(SQL["states"], order_id)
-            }
-            with_times = await _with_times(connection, order_id, facts, states)
-            before = await _before(connection, facts, states, tenant, now)
+        by_state = await read_rows(self._pool, tenant, SQL["states"], order_id)
+        states = {SubOrderState(one["state"]): one for one in by_state}
+        with_times = await self._with_times(tenant, order_id, facts, states)
+        before = await self._before(tenant, facts, states, now)
         asked = [one["asked_at"] for one in states.values() if one["asked_at"] is not None]
         return OrderProgress(
             with_times,
@@ -116,69 +115,72 @@ class Progress:
     def _parameters(self, tenant: Tenant, ids: Sequence[OrderId], now: datetime) -> tuple[Any, ...]:
         return ids, tenant, self.slots_per_user > 0, now - self._silent_after, now
 
+    async def _with_times(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        facts: OrderFacts,
+        states: Mapping[SubOrderState, Row],
+    ) -> OrderFacts:
+        """Return the facts with the times that only the history and the ranks have."""
+        of_history = {
+            group.first
+            for group in facts.groups
+            if group.first is not None
+            and group.state is not SubOrderState.RUNNING
+            and group.since is None
+        }
+        entered: dict[SubOrderId | None, datetime] = {}
+        if of_history:
+            found = await read_rows(
+                self._pool, tenant, SQL["entered"], order_id, sorted(of_history)
+            )
+            entered = {one["sub_order_id"]: one["at"] for one in found}
+        ready = states.get(SubOrderState.READY)
 
-async def _with_times(
-    connection: Connection,
-    order_id: OrderId,
-    facts: OrderFacts,
-    states: Mapping[SubOrderState, Row],
-) -> OrderFacts:
-    """Return the facts with the times that only the history and the ranks have."""
-    of_history = {
-        group.first
-        for group in facts.groups
-        if group.first is not None
-        and group.state is not SubOrderState.RUNNING
-        and group.since is None
-    }
-    entered: dict[SubOrderId | None, datetime] = {}
-    if of_history:
-        found = await connection.fetch(SQL["entered"], order_id, sorted(of_history))
-        entered = {one["sub_order_id"]: one["at"] for one in found}
-    ready = states.get(SubOrderState.READY)
+        def timed(group: SubOrderGroup) -> SubOrderGroup:
+            if group.state is SubOrderState.READY and ready:
+                return replace(group, since=ready["ready_since"], sub_orders=ready["sub_orders"])
+            return replace(group, since=entered.get(group.first, group.since))
 
-    def timed(group: SubOrderGroup) -> SubOrderGroup:
-        if group.state is SubOrderState.READY and ready:
-            return replace(group, since=ready["ready_since"], sub_orders=ready["sub_orders"])
-        return replace(group, since=entered.get(group.first, group.since))
+        return replace(facts, groups=[timed(group) for group in facts.groups])
 
-    return replace(facts, groups=[timed(group) for group in facts.groups])
-
-
-async def _before(
-    connection: Connection,
-    facts: OrderFacts,
-    states: Mapping[SubOrderState, Row],
-    tenant: Tenant,
-    now: datetime,
-) -> dict[str, Any]:
-    """Return ``ahead``, ``place`` and ``turn`` of an order that has sub-orders in the owner's queue."""
-    ready = states.get(SubOrderState.READY)
-    if ready is None or facts.status is not OrderStatus.RUNNING:
-        return {}
-    ranks = ready["first_rank"], ready["last_rank"]
-    (row,) = await connection.fetch(SQL["ahead"], facts.owner, *ranks, tenant, now)
-    turn = (
-        Turn(
-            row["users"],
-            row["turn_files"],
-            row["turn_bytes"],
-            weight=row["weight"],
-            used_bytes=round(row["used_bytes"]),
+    async def _before(
+        self,
+        tenant: Tenant,
+        facts: OrderFacts,
+        states: Mapping[SubOrderState, Row],
+        now: datetime,
+    ) -> dict[str, Any]:
+        """Return ``ahead``, ``place`` and ``turn`` of an order that has sub-orders in the owner's queue."""
+        ready = states.get(SubOrderState.READY)
+        if ready is None or facts.status is not OrderStatus.RUNNING:
+            return {}
+        ranks = ready["first_rank"], ready["last_rank"]
+        (row,) = await read_rows(self._pool, tenant, SQL["ahead"], facts.owner, *ranks, tenant, now)
+        turn = (
+            Turn(
+                row["users"],
+                row["turn_files"],
+                row["turn_bytes"],
+                weight=row["weight"],
+                used_bytes=round(row["used_bytes"]),
+            )
+            if row["users"]
+            else None
         )
-        if row["users"]
-        else None
-    )
-    return {
-        "ahead": Ahead(row["sub_orders"], row["files"], row["bytes"]),
-        "place": QueuePlace(row["queued_bytes"], ready["processed"]),
-        "turn": turn,
-    }
+        return {
+            "ahead": Ahead(row["sub_orders"], row["files"], row["bytes"]),
+            "place": QueuePlace(row["queued_bytes"], ready["processed"]),
+            "turn": turn,
+        }
 
 
-def _facts_of(row: Row) -> OrderFacts:
+def _facts_of(rows: Sequence[Row]) -> OrderFacts:
+    """Return the facts of an order, whose rows have its groups of sub-orders."""
+    row = rows[0]
     counters = counters_of(row)
-    groups = [_group_of(group) for group in row["groups"] or ()]
+    groups = [_group_of(one) for one in rows if one["group_state"] is not None]
     groups += _ready_of(row, counters, groups)
     return OrderFacts(
         owner=row["owner"],
@@ -221,35 +223,29 @@ def _ready_of(
     ]
 
 
-def _group_of(group: Mapping[str, Any]) -> SubOrderGroup:
-    state = SubOrderState(group["state"])
-    since = group["asked_at"] if state is SubOrderState.RUNNING else group["unavailable_since"]
+def _group_of(row: Row) -> SubOrderGroup:
+    state = SubOrderState(row["group_state"])
+    running = state is SubOrderState.RUNNING
     return SubOrderGroup(
         state,
-        group["files"],
-        group["bytes"],
-        sub_orders=group["sub_orders"],
-        since=_instant(since),
-        asks=group["asks"],
-        due_at=_instant(group["due_at"]),
-        silent=group["silent"] if state is SubOrderState.RUNNING else group["unreachable"],
-        quota_exceeded=group["quota"],
-        late_since=_instant(group["expected_until"]) if group["late"] else None,
-        first=SubOrderId(group["first"]),
-        requests=_requests_of(group) if state is SubOrderState.RUNNING else (),
-        processed=group["processed"],
-        joined=group["joined"],
+        row["group_files"],
+        row["group_bytes"],
+        sub_orders=row["group_sub_orders"],
+        since=row["asked_at"] if running else row["batch_unavailable_since"],
+        asks=row["asks"],
+        due_at=row["due_at"],
+        silent=row["silent"] if running else row["unreachable"],
+        quota_exceeded=row["quota"],
+        late_since=row["expected_until"] if row["late"] else None,
+        first=SubOrderId(row["first"]),
+        requests=[
+            Request(at, guess) for at, guess in zip(row["requests_at"], row["guesses"], strict=True)
+        ]
+        if running
+        else (),
+        processed=row["processed"],
+        joined=row["joined"],
     )
-
-
-def _requests_of(group: Mapping[str, Any]) -> list[Request]:
-    return [
-        Request(datetime.fromisoformat(one["asked_at"]), one["guess"]) for one in group["requests"]
-    ]
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)

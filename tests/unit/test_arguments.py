@@ -59,7 +59,7 @@ def request_of(dependant: Dependant, value: str | None, times: int = 1) -> Reque
 async def of_the_framework(dependant: Dependant, request: Request) -> dict[str, Any] | None:
     """Return the arguments, or None if one can't be read."""
     async with AsyncExitStack() as stack:
-        request.scope |= {"fastapi_inner_astack": stack, "fastapi_function_astack": stack}
+        request.scope.update(fastapi_inner_astack=stack, fastapi_function_astack=stack)
         solved = await solve_dependencies(
             request=request, dependant=dependant, async_exit_stack=stack, embed_body_fields=False
         )
@@ -79,7 +79,9 @@ async def test_arguments_are_those_of_the_framework(times: int) -> None:
     compared = 0
     for route in routes():
         arguments = Arguments.of(route.dependant)
-        for value in [None, *VALUES] if arguments else []:
+        if arguments is None:
+            continue
+        for value in (None, *VALUES):
             request = request_of(route.dependant, value, times)
             expected = await of_the_framework(route.dependant, request)
 

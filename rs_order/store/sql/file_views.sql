@@ -30,6 +30,7 @@ order by file.id
 -- name: count_available
 -- Count the files of an order that can be downloaded. $1 order.
 select case when status in ('DELETED', 'EXPIRED') or not orders.files_known then 0 else available_files end
+    as files
 from orders where id = $1
 
 -- name: available
@@ -49,7 +50,7 @@ order by file.id
 
 -- name: count_available_of_sub_order
 -- $1 order, $2 sub-order.
-select case when orders.files_known then sub_order.available_files else 0 end
+select case when orders.files_known then sub_order.available_files else 0 end as files
 from sub_order
 join orders on orders.id = sub_order.order_id
 where sub_order.id = $2 and sub_order.order_id = $1

@@ -1,8 +1,9 @@
 -- name: facts
--- What the reasons of orders follow from (domain/reasons.py): a row per order. Only sub-orders at work are read, and the
--- slots of the owner if something else is pending. $1 ids, $2 tenant, $3 whether owners have a limit of slots,
--- $4 silent: storage was asked first at or before this instant, $5 now. Of the requests of a group, those that were
--- expected to take longest are enough: they decide when the order is expected.
+-- What the reasons of orders follow from (domain/reasons.py): a row for each group of sub-orders at work that wait for the
+-- same, or one row without. The rows of an order follow each other. The slots of an owner are read once, and only if
+-- something of the order may need one. $1 ids, $2 tenant, $3 whether owners have a limit of slots, $4 silent: storage was
+-- asked first at or before this instant, $5 now. Of the requests of a group, those that were expected to take longest are
+-- enough: they decide when the order is expected.
 select orders.id, orders.owner, orders.label, orders.status, orders.status_at, orders.created_at, orders.available_at,
        orders.sub_orders, orders.files_known,
        pending_files, pending_bytes,
@@ -31,7 +32,7 @@ select orders.id, orders.owner, orders.label, orders.status, orders.status_at, o
                where sub_order.owner = orders.owner and not asks_storage and state = 'READY'
                  and sub_order.order_id = orders.id) as ready_without_slot,
        turn.others_first,
-       at_work.groups
+       at_work.*
 from orders
 join rs_order.tenant served on served.name = $2
 left join completion on completion.order_id = orders.id
@@ -76,28 +77,29 @@ left join lateral (
     where own.tenant = $2 and own.owner = orders.owner and own.woken_at is null and orders.status = 'RUNNING'
 ) turn on true
 left join lateral (
-    select jsonb_agg(to_jsonb(one)) as groups
-    from (
-        select sub_order.state, batch.unavailable_since is not null as unreachable, quota_exceeded as quota,
-               asks >= 2 and asked_at <= $4 and kind = 'STORAGE' and available_files + downloaded_files
-                   + download_error_files + error_files + processing_error_files = 0 as silent,
-               sub_order.state = 'RUNNING' and kind = 'STORAGE'
-                   and coalesce(asked_at + expected_latest * interval '1 second' < $5, false) as late,
-               count(*) as sub_orders, sum(pending_files) as files, sum(pending_bytes) as bytes,
-               min(asked_at) as asked_at, max(asks) as asks, min(due_at) as due_at, min(sub_order.id) as first,
-               min(batch.unavailable_since) as unavailable_since, max(joined_files) > 0 as joined,
-               min(asked_at + expected_latest * interval '1 second') as expected_until,
-               bool_or(kind = 'PROCESSING') as processed,
-               (array_agg(jsonb_build_object('asked_at', asked_at, 'guess', guess)
-                          order by asked_at + guess * interval '1 second' desc nulls first))[:8] as requests
-        from sub_order
-        left join process_batch batch on batch.sub_order_id = sub_order.id and sub_order.state = 'PROCESSING'
-        where sub_order.order_id = orders.id and sub_order.state in ('RUNNING', 'PROCESSING', 'WAITING')
-          and (orders.status = 'RUNNING' or orders.available_at is not null)
-        group by 1, 2, 3, 4, 5
-    ) one
+    select sub_order.state as group_state, batch.unavailable_since is not null as unreachable, quota_exceeded as quota,
+           asks >= 2 and asked_at <= $4 and kind = 'STORAGE' and available_files + downloaded_files
+               + download_error_files + error_files + processing_error_files = 0 as silent,
+           sub_order.state = 'RUNNING' and kind = 'STORAGE'
+               and coalesce(asked_at + expected_latest * interval '1 second' < $5, false) as late,
+           count(*) as group_sub_orders, sum(pending_files)::bigint as group_files,
+           sum(pending_bytes)::bigint as group_bytes, min(asked_at) as asked_at, max(asks) as asks,
+           min(due_at) as due_at, min(sub_order.id) as first, min(batch.unavailable_since) as batch_unavailable_since,
+           max(joined_files) > 0 as joined,
+           min(asked_at + expected_latest * interval '1 second') as expected_until,
+           bool_or(kind = 'PROCESSING') as processed,
+           (array_agg(asked_at order by asked_at + guess * interval '1 second' desc nulls first, sub_order.id))[:8]
+               as requests_at,
+           (array_agg(guess order by asked_at + guess * interval '1 second' desc nulls first, sub_order.id))[:8]
+               as guesses
+    from sub_order
+    left join process_batch batch on batch.sub_order_id = sub_order.id and sub_order.state = 'PROCESSING'
+    where sub_order.order_id = orders.id and sub_order.state in ('RUNNING', 'PROCESSING', 'WAITING')
+      and (orders.status = 'RUNNING' or orders.available_at is not null)
+    group by 1, 2, 3, 4, 5
 ) at_work on true
 where orders.id = any ($1)
+order by orders.id
 
 -- name: states
 -- The sub-orders of an order by state, and since when the first of them is ready: its rank without the delay that its
