@@ -90,14 +90,5 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable.because(error) from error
 
 
-@contextmanager
-def connection_errors() -> Iterator[None]:
-    """Turn every error of a connection attempt into StoreUnavailable: no statement was executed yet."""
-    try:
-        yield
-    except DATABASE_ERRORS as error:
-        raise StoreUnavailable.because(error) from error
-
-
 def _is_unavailable(error: asyncpg.PostgresError) -> bool:
     return error.sqlstate.startswith(_UNAVAILABLE_STATES)

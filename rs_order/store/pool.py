@@ -11,9 +11,10 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import asyncpg
@@ -23,7 +24,7 @@ from prometheus_client import Gauge
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.store.errors import DATABASE_ERRORS, connection_errors, store_errors
+from rs_order.store.errors import DATABASE_ERRORS, StoreUnavailable, store_errors
 from rs_order.store.tenant_pool import TenantPool
 
 IDLE_SECONDS: Final = 300
@@ -217,10 +218,7 @@ async def transaction(
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    async with (
-        _acquired(pool, tenant) as connection,
-        _rolled_back_after_errors(pool, connection),
-    ):
+    async with _Session(pool, tenant) as connection:
         settings = (
             {}
             if connection.is_direct and longest_idle_ms == LONGEST_IDLE_MS
@@ -246,10 +244,7 @@ async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIte
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    async with (
-        _acquired(pool, tenant) as connection,
-        _rolled_back_after_errors(pool, connection),
-    ):
+    async with _Session(pool, tenant) as connection:
         if connection.is_direct:
             yield connection
             return
@@ -260,18 +255,58 @@ async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIte
         await connection.execute("commit")
 
 
-@asynccontextmanager
-async def _rolled_back_after_errors(pool: Pool, connection: Connection) -> AsyncIterator[None]:
-    """Roll back after an exception, and leave a server that can't be used."""
-    try:
-        yield
-    except BaseException as error:
-        await _roll_back(connection)
+class _Session:
+    """A connection of the pool for a transaction; none to a server that only reads if a new one may not.
+
+    An exception rolls back. It is a class because contexts that are made of generators cost a read as much as
+    its statement.
+    """
+
+    __slots__ = ("_acquired", "_connection", "_pool", "_tenant")
+
+    def __init__(self, pool: Pool, tenant: Tenant | None) -> None:
+        self._pool = pool
+        self._tenant = tenant
+
+    async def __aenter__(self) -> Any:
+        _waiting.inc()
+        try:
+            self._connection = await self._acquire()
+            if self._connection.is_outdated():
+                try:
+                    await self._pool.expire_connections()
+                finally:
+                    await self._acquired.__aexit__(None, None, None)
+                self._connection = await self._acquire()
+        except DATABASE_ERRORS as error:  # no statement was executed yet
+            raise StoreUnavailable.because(error) from error
+        finally:
+            _waiting.dec()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is not None:
+                await self._roll_back(error)
+        finally:
+            await self._acquired.__aexit__(kind, error, traceback)
+
+    async def _acquire(self) -> Any:
+        self._acquired = self._pool.acquire(self._tenant)
+        return await self._acquired.__aenter__()
+
+    async def _roll_back(self, error: BaseException) -> None:
+        """Roll back after an exception, and leave a server that can't be used."""
+        await _roll_back(self._connection)
         if isinstance(error, asyncpg.DiskFullError):
-            pool.disk_is_full = True
+            self._pool.disk_is_full = True
         if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
-            await pool.expire_connections()  # the address may lead to another server now
-        raise
+            await self._pool.expire_connections()  # the address may lead to another server now
 
 
 def _limits(longest_idle_ms: int) -> dict[str, str]:
@@ -305,19 +340,6 @@ async def _roll_back(connection: Connection) -> None:
         with suppress(asyncpg.InterfaceError):  # the pool has closed it already
             connection.terminate()
         log.info("rollback-not-confirmed", cause=f"{type(error).__name__}: {error}")
-
-
-@asynccontextmanager
-async def _acquired(pool: Pool, tenant: Tenant | None = None) -> AsyncIterator[Any]:
-    """Acquire a connection, but none that leads to a server which only reads if a new one may not."""
-    async with AsyncExitStack() as stack:
-        with connection_errors(), _waiting.track_inprogress():
-            connection = await stack.enter_async_context(pool.acquire(tenant))
-            if connection.is_outdated():
-                await pool.expire_connections()
-                await stack.aclose()
-                connection = await stack.enter_async_context(pool.acquire(tenant))
-        yield connection
 
 
 PLATFORM_SCHEMA = "rs_order"
