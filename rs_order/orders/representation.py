@@ -221,4 +221,4 @@ def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]
         offered.append(("restart", RESTART_ORDER))
     if view.can_be_retried:
         offered.append(("retry", RETRY_ORDER))
-    return [link for rel, resource in offered for link in links.to(rel, resource, orderId=view.id)]
+    return links.to_all(offered, orderId=view.id)

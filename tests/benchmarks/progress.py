@@ -4,6 +4,12 @@ One client asks again and again over one connection, so that a time is that of t
 of the order has two slots: two sub-orders are at storage, 198 wait in the queue. 100 samples give it a range.
 The lists have 20 orders of one sub-order each. Those of the first wait for storage, so each has a reason and
 a range; those of the second are done, so no reason is read. They are otherwise the same.
+
+The ratio of the two is missed because a list without reasons is one statement and little else, so that one
+with reasons may take 0.2 ms more. The reasons of 20 orders take one more statement of 0.6 ms, which joins
+what nine tables say of each order, and about 20 µs of Python per order: its facts, its reason among those of
+its groups, and its range from the ratios of the samples. Nothing is kept from one request to the next,
+because other instances change what it follows from.
 """
 
 from collections import defaultdict
