@@ -228,7 +228,8 @@ class _OneThread:
             _THREADS.submit(self._hash_in_thread, self._take())
 
     def _hash_in_thread(self, pieces: Sequence[bytes]) -> None:
-        self._hash(pieces)
+        # After each update, the thread waits for the interpreter's lock: for longer than joining takes.
+        self._hash([b"".join(pieces)])
         self._loop.call_soon_threadsafe(self._on_hashed)
 
     def _on_hashed(self) -> None:

@@ -4,13 +4,20 @@ Storage, service and client are processes on one machine. The floor is the same 
 on without zip and without MD5. A resumable zip is downloaded twice in each round: first nobody has proven its
 bytes, so that MD5, SHA-256 and CRC-32 of each file are computed; then the SHA-256 of each is known, and says
 whether the bytes are right. The compact zip is the one without a length, which is deflated while it is sent.
+The CPU time of each hash alone, and of storage and client together, says what can be reached at best on these
+processors: a resumable zip costs what the floor costs, and its hashes.
 ``RS_ORDER_BENCHMARK_ZIP_MIB`` sets the size of a download, 1024 MiB by default.
 """
 
 import asyncio
+import hashlib
 import os
 import socket
 import time
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,6 +38,7 @@ MIB = 2**20
 FILES, LARGE = 1000, 100_000
 QUICK_FILES, QUICK_LARGE, QUICK_MIB = 20, 2000, 20
 COMPACT = f"/user/orders/{ORDER}/download"
+HASHED_MIB = 128
 FIRST_BYTES = 10
 """Requests for the last entry of the large archive, each on a connection of its own."""
 
@@ -38,22 +46,30 @@ FIRST_BYTES = 10
 class _Downloads:
     """Downloads from one service, and collects what each cost the service."""
 
-    def __init__(self, service: Child, size: int) -> None:
+    def __init__(self, service: Child, storage: Child, size: int) -> None:
         self._service = service
+        self._storage = storage
         self._size = size
         self.cpu_seconds: dict[str, list[float]] = {}
         """CPU time of the service per GiB, by side."""
+        self.others_cpu_seconds: list[float] = []
+        """That of storage and this client."""
 
     async def rate(self, side: str, path: str) -> float:
         """Download once, and return the MiB per second."""
-        cpu, began = self._service.cpu_seconds(), time.monotonic()
+        cpu, others, began = self._service.cpu_seconds(), self._others(), time.monotonic()
         received = await asyncio.to_thread(_receive, self._service.reported, path)
         seconds = time.monotonic() - began
         if received < self._size:
             raise RuntimeError(f"{path}: {received} bytes instead of {self._size} or more")
+        per_gib = 1024 * MIB / self._size
         cpu = self._service.cpu_seconds() - cpu
-        self.cpu_seconds.setdefault(side, []).append(cpu * 1024 * MIB / self._size)
+        self.cpu_seconds.setdefault(side, []).append(cpu * per_gib)
+        self.others_cpu_seconds.append((self._others() - others) * per_gib)
         return self._size / MIB / seconds
+
+    def _others(self) -> float:
+        return self._storage.cpu_seconds() + time.process_time()
 
     async def make(self, order: OrderId) -> tuple[ArchiveId, str]:
         """Make a zip of an order; return its id and path."""
@@ -70,6 +86,22 @@ class _Downloads:
         """Return the milliseconds until the first byte of a part arrives."""
         url, headers = self._service.reported, f"Range: bytes={start}-\r\n"
         return await asyncio.to_thread(_milliseconds_to_first_byte, url, path, headers)
+
+
+_HASHES: Final[Mapping[str, Callable[[bytes], object]]] = {
+    "MD5": partial(hashlib.md5, usedforsecurity=False),
+    "SHA-256": hashlib.sha256,
+    "CRC-32": zlib.crc32,
+}
+
+
+def _hashing(name: str) -> float:
+    """Return the seconds of CPU time in which one thread computes a hash of a GiB."""
+    content, hashed = bytes(MIB), _HASHES[name]
+    began = time.thread_time()
+    for _ in range(HASHED_MIB):
+        hashed(content)
+    return (time.thread_time() - began) * 1024 / HASHED_MIB
 
 
 def _receive(url: str, path: str) -> int:
@@ -123,7 +155,7 @@ async def measure(quick: bool) -> Report:
         ) as service,
     ):
         idle = service.process.memory_info().rss / MIB
-        downloads = _Downloads(service, size * files)
+        downloads = _Downloads(service, storage, size * files)
         rates = await _rates(downloads, orders, files, rounds_of(quick))
         if (await service.counts())["settled"] != rounds_of(quick) * files:
             raise RuntimeError("the service didn't settle every file")
@@ -190,6 +222,8 @@ def _report(
                 Figure(f"CPU of the service, {side}", "s/GiB", tuple(cpu))
                 for side, cpu in downloads.cpu_seconds.items()
             ),
+            Figure("CPU of storage and client", "s/GiB", tuple(downloads.others_cpu_seconds)),
+            *(Figure(f"CPU of {name} alone", "s/GiB", (_hashing(name),)) for name in _HASHES),
             *large,
             Figure("memory above idle while downloading", "MiB", memory[:1]),
             Figure("memory above idle, with the large archive made", "MiB", memory[1:]),
