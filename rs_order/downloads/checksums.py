@@ -192,10 +192,9 @@ class _OneThread:
         self._hashes = hashes
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._running = False
+        self._running: asyncio.Future[None] | None = None
+        """The work of the thread."""
         self._ending = False
-        self._changed = asyncio.Event()
-        """Set when the thread has ended its pieces."""
         self._loop = asyncio.get_running_loop()
 
     def add(self, piece: bytes) -> None:
@@ -210,12 +209,12 @@ class _OneThread:
 
     async def until_few(self) -> None:
         """Wait until the thread has taken what is too much."""
-        while self._waiting_bytes >= HASHED_AT_ONCE:
-            await self._changed.wait()
+        while self._running and self._waiting_bytes >= HASHED_AT_ONCE:
+            await _end_of(self._running)
 
     async def until_idle(self) -> None:
-        while self._running or self._waiting:
-            await self._changed.wait()
+        while self._running:
+            await _end_of(self._running)
 
     def _go_on(self) -> None:
         if self._running:
@@ -223,19 +222,18 @@ class _OneThread:
         if self._ending and self._waiting_bytes <= _HASHED_HERE:
             self._hash(self._take())
         elif self._ending or self._waiting_bytes >= HASHED_AT_ONCE:
-            self._running = True
-            self._changed.clear()
-            _THREADS.submit(self._hash_in_thread, self._take())
+            self._running = self._loop.run_in_executor(_THREADS, self._hash_joined, self._take())
+            self._running.add_done_callback(self._on_hashed)
 
-    def _hash_in_thread(self, pieces: Sequence[bytes]) -> None:
+    def _on_hashed(self, hashed: asyncio.Future[None]) -> None:
+        if hashed.cancelled() or hashed.exception():
+            return  # it stays, so that who waits gets the error
+        self._running = None
+        self._go_on()
+
+    def _hash_joined(self, pieces: Sequence[bytes]) -> None:
         # After each update, the thread waits for the interpreter's lock: for longer than joining takes.
         self._hash([b"".join(pieces)])
-        self._loop.call_soon_threadsafe(self._on_hashed)
-
-    def _on_hashed(self) -> None:
-        self._running = False
-        self._changed.set()
-        self._go_on()
 
     def _hash(self, pieces: Sequence[bytes]) -> None:
         for one in self._hashes:
@@ -246,6 +244,12 @@ class _OneThread:
         pieces, self._waiting = self._waiting, []
         self._waiting_bytes = 0
         return pieces
+
+
+async def _end_of(work: asyncio.Future[None]) -> None:
+    """Wait for the end of work that goes on if the wait is cancelled; raise its error."""
+    await asyncio.wait([work])
+    work.result()
 
 
 def _new_hash(algorithm: str) -> Hash:

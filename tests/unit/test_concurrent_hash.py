@@ -21,3 +21,12 @@ async def test_the_pieces_of_a_file_are_hashed_in_their_order(size: int, piece: 
         "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         "crc32": f"{zlib.crc32(content):08x}",
     }
+
+
+async def test_a_defect_in_a_thread_is_raised() -> None:
+    """Otherwise the download would wait for ever, or the file would seem to have wrong content."""
+    concurrent = ConcurrentHashes({"md5"})
+    await concurrent.update("text" * HASHED_AT_ONCE)  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError):
+        await concurrent.hexdigests()
