@@ -14,6 +14,7 @@ _PLANNED = (
     "archives",
     "rest",
     "progress",
+    "webhooks",
     "console",
     "end-to-end",
     "idle",
