@@ -41,7 +41,7 @@ from rs_order.subscriptions.sealing import SealBroken
 CLAIM: Final = timedelta(minutes=1)
 """The duration of a claim. A round takes at most half of it."""
 LOOK_SECONDS: Final = 1.0
-"""The pause between two looks for what other processes numbered, and for what became due."""
+"""The longest pause between two looks for what other processes numbered, and for what became due."""
 GATHER_SECONDS: Final = 0.02
 """From the end of a round to its storing, so that the rounds that end together share a transaction."""
 FAILED_SECONDS: Final = 5.0
@@ -115,6 +115,8 @@ class WebhooksOfTenant:
         self._room = room
         self._rounds: dict[asyncio.Task[None], StoredWebhook] = {}
         self._ended: list[EndOfClaim | Verified] = []
+        self._rests: list[datetime] = []
+        """The ends of the short pauses of webhooks that this process has sent to."""
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -126,7 +128,7 @@ class WebhooksOfTenant:
         try:
             while True:
                 self._woken.clear()
-                pause = LOOK_SECONDS if await self._tried(self.advance) else FAILED_SECONDS
+                pause = self._pause() if await self._tried(self.advance) else FAILED_SECONDS
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), pause)
                 await asyncio.sleep(GATHER_SECONDS)
@@ -141,6 +143,7 @@ class WebhooksOfTenant:
         """
         await self._store_ended()
         now = self._clock.now()
+        self._rests = [end for end in self._rests if end > now]
         work = await self._views.work(self._tenant, now, now - OVERDUE)
         if work.overdue:
             self._number(self._tenant)
@@ -220,8 +223,18 @@ class WebhooksOfTenant:
         except BaseException:
             self._ended = [*ended, *self._ended]
             raise
+        soon = self._clock.now() + timedelta(seconds=LOOK_SECONDS)
         for one in counted:
             self._count(one)
+            rest = one.standing.resting_until if isinstance(one, EndOfClaim) else None
+            if rest is not None and rest < soon:
+                self._rests.append(rest)
+
+    def _pause(self) -> float:
+        """Return the seconds until the next look: a webhook may get its next event before a second."""
+        now = self._clock.now()
+        rests = [max(0.0, (end - now).total_seconds()) for end in self._rests]
+        return min([LOOK_SECONDS, *rests])
 
     async def _store_all(self, ended: list[EndOfClaim | Verified]) -> list[EndOfClaim | Verified]:
         """Store how rounds ended. Return those that counted: the claims of others were lost."""

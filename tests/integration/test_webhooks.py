@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from rs_order.store.planned_mails import DisabledWebhook
 from rs_order.store.pool import Pool
 from rs_order.store.subscriptions import SubscriptionViews
 from rs_order.store.webhooks import NewWebhook, WantedReplay, WebhookViews
+from rs_order.subscriptions import dispatcher
 from rs_order.subscriptions.dispatcher import Room, WebhooksOfTenant
 from rs_order.subscriptions.rounds import SendRound
 from rs_order.subscriptions.sealing import SecretSeal
@@ -218,6 +220,32 @@ async def test_a_webhook_gets_the_events_of_an_order(app: AppHarness, sender: Se
     shown = await sender.shown(webhook)
     assert (shown.state, shown.backlog, shown.dead) == (WebhookState.ACTIVE, 0, 0)
     assert shown.last_success is not None
+
+
+async def test_the_next_event_of_an_order_waits_for_the_pause_of_its_receiver_alone(
+    app: AppHarness, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is sent when the pause ends, and not at the next look for what others did."""
+    monkeypatch.setattr(dispatcher, "LOOK_SECONDS", 3600.0)
+    await sender.webhook()
+    await done_order(app)
+    await sender.number()
+
+    async def keep_time() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            app.clock.move(seconds=time.monotonic() - began)
+
+    async def all_were_sent() -> bool:
+        return sender.names() == OF_ONE_FILE
+
+    keeping = asyncio.create_task(keep_time())
+    running = asyncio.create_task(sender.loop.run())
+    await eventually(all_were_sent, "all events were sent")
+    running.cancel()
+    keeping.cancel()
+    await asyncio.wait([running, keeping])
 
 
 async def test_each_gets_what_it_wants(app: AppHarness, sender: Sender) -> None:
