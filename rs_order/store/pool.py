@@ -185,7 +185,7 @@ async def open_pool(
         max_inactive_connection_lifetime=IDLE_SECONDS,
         command_timeout=LONGEST_CALL_SECONDS,
         server_settings={"application_name": SERVICE}
-        | (SERVER_SOCKET_OPTIONS | _limits(LONGEST_IDLE_MS) if statement_cache else {}),
+        | (SERVER_SOCKET_OPTIONS | _session_settings(LONGEST_IDLE_MS) if statement_cache else {}),
     )
     return TenantPool(connections)
 
@@ -222,7 +222,7 @@ async def transaction(
         settings = (
             {}
             if connection.is_direct and longest_idle_ms == LONGEST_IDLE_MS
-            else _limits(longest_idle_ms)
+            else _session_settings(longest_idle_ms)
         )
         if generic_plans and connection.is_direct:  # otherwise no prepared statement is used twice
             settings["plan_cache_mode"] = "force_generic_plan"
@@ -249,7 +249,7 @@ async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIte
             yield connection
             return
         await connection.execute(
-            "; ".join(_begin(None, readonly=False, settings=_limits(LONGEST_IDLE_MS)))
+            "; ".join(_begin(None, readonly=False, settings=_session_settings(LONGEST_IDLE_MS)))
         )
         yield connection
         await connection.execute("commit")
@@ -309,13 +309,17 @@ class _Session:
             await self._pool.expire_connections()  # the address may lead to another server now
 
 
-def _limits(longest_idle_ms: int) -> dict[str, str]:
-    """Return the server's settings that limit what a client which vanishes can hold up.
+def _session_settings(longest_idle_ms: int) -> dict[str, str]:
+    """Return the settings of a session, which also limit what a client that vanishes can hold up.
+
+    A statement of the service takes milliseconds. If the server expects many rows, as it does while statistics
+    are missing, it would compile the statement first, for seconds.
 
     A wait for a lock ends before an idle session does. If a client vanishes, those of its transactions that
     wait for a lock would otherwise get it one after the other, and each would keep it until its session ends.
     """
     return {
+        "jit": "off",
         "idle_in_transaction_session_timeout": str(longest_idle_ms),
         "lock_timeout": str(longest_idle_ms // 2),
         "statement_timeout": str(LONGEST_STATEMENT_MS),

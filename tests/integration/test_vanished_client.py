@@ -258,19 +258,19 @@ async def backup(proxy: TcpProxy) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("readonly", [True, False])
 @pytest.mark.parametrize("pooler", [True, False])
-async def test_every_transaction_has_its_limits(
+async def test_every_transaction_has_its_limits_and_compiles_no_statement(
     migrated_url: str, readonly: bool, pooler: bool
 ) -> None:
-    """They belong to the transaction if a pooler has to pass them on, else to the session."""
-    limits = "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"
+    """These settings belong to the transaction if a pooler has to pass them on, else to the session."""
+    names = "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout", "jit"
     async with await open_pool(migrated_url, size=1, statement_cache=not pooler) as pool:
         async with transaction(pool, readonly=readonly) as connection:
-            inside = [await connection.fetchval(f"show {name}") for name in limits]
+            inside = [await connection.fetchval(f"show {name}") for name in names]
         async with pool.acquire() as connection:
-            outside = [await connection.fetchval(f"show {name}") for name in limits]
+            outside = [await connection.fetchval(f"show {name}") for name in names]
 
-    assert inside == ["8s", "30s", "4s"]
-    assert outside == (["0", "0", "0"] if pooler else inside)
+    assert inside == ["8s", "30s", "4s", "off"]
+    assert outside == (["0", "0", "0", "on"] if pooler else inside)
 
 
 async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
