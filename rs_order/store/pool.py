@@ -312,8 +312,8 @@ class _Session:
 def _session_settings(longest_idle_ms: int) -> dict[str, str]:
     """Return the settings of a session, which also limit what a client that vanishes can hold up.
 
-    A statement of the service takes milliseconds. If the server expects many rows, as it does while statistics
-    are missing, it would compile the statement first, for seconds.
+    A statement of the service takes milliseconds. If the server expects many rows, as it does while
+    statistics are missing, it would compile the statement first, for seconds.
 
     A wait for a lock ends before an idle session does. If a client vanishes, those of its transactions that
     wait for a lock would otherwise get it one after the other, and each would keep it until its session ends.

@@ -10,7 +10,7 @@ second until an event has its position. What counts is how much longer the longe
 import asyncio
 import base64
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,32 +110,60 @@ class Receivers:
 async def measure(quick: bool, size: int | None = None) -> Report:
     hanging = size or (QUICK_HANGING if quick else HANGING)
     orders = QUICK_ORDERS if quick else ORDERS
-    async with benchmark_servers() as servers:
-        alone = await _delays(servers, 0, orders)
-        beside = await _delays(servers, hanging, orders)
+    async with benchmark_servers() as servers, _service(servers) as running:
+        await running.order(1)  # until it delivers events
+        alone = await running.order(orders)
+        await running.subscribe([f"{running.receivers.hangs}{n}" for n in range(hanging)])
+        beside = await running.order(orders)
+        most_held = running.receivers.most_held
+    added = max(beside) - max(alone)
     return Report(
         [*_figures("alone", alone), *_figures(f"{hanging} others hang", beside)],
         [
             Target(
                 f"longest delay in s, added by {hanging} others",
-                max(beside.delays) - max(alone.delays),
+                added,
                 MOST_SECONDS,
                 at_least=False,
             )
         ],
-        notes=[f"{orders} orders, one a second; at most {beside.most_held} requests hung at once"],
+        notes=[f"{orders} orders, one a second; at most {most_held} requests hung at once"],
     )
 
 
-def _figures(name: str, receivers: Receivers) -> list[Figure]:
+def _figures(name: str, delays: Sequence[float]) -> list[Figure]:
     return [
-        Figure(f"median delay, {name}", "s", (statistics.median(receivers.delays),)),
-        Figure(f"longest delay, {name}", "s", (max(receivers.delays),)),
+        Figure(f"median delay, {name}", "s", (statistics.median(delays),)),
+        Figure(f"longest delay, {name}", "s", (max(delays),)),
     ]
 
 
-async def _delays(servers: BenchmarkServers, hanging: int, orders: int) -> Receivers:
-    """Order with an empty database, and return the receivers with the delays."""
+@dataclass
+class _Running:
+    """A service with a webhook whose receiver answers."""
+
+    database_url: str
+    requester: Requester
+    receivers: Receivers
+    ordered: int = 0
+
+    async def order(self, orders: int) -> Sequence[float]:
+        """Order once a second, and return the delays of all events of these orders."""
+        self.receivers.delays = []
+        prefix, first = f"from-{self.ordered}", 1000 + self.ordered
+        await self.requester.publish_at_rate(
+            [TENANT], orders, prefix, rate=ORDERS_PER_SECOND, first=first
+        )
+        self.ordered += orders
+        await self.receivers.until_ended(self.ordered)
+        return self.receivers.delays
+
+    async def subscribe(self, urls: Sequence[str]) -> None:
+        await _subscribe(self.database_url, urls)
+
+
+@asynccontextmanager
+async def _service(servers: BenchmarkServers) -> AsyncIterator[_Running]:
     async with (
         Receivers.listening() as receivers,
         servers.database() as database_url,
@@ -153,13 +181,7 @@ async def _delays(servers: BenchmarkServers, hanging: int, orders: int) -> Recei
         ),
         Requester.connected(broker) as requester,
     ):
-        await _warm_up(requester, receivers)
-        await _subscribe(database_url, [f"{receivers.hangs}{n}" for n in range(hanging)])
-        await requester.publish_at_rate(
-            [TENANT], orders, "order", rate=ORDERS_PER_SECOND, first=1000
-        )
-        await receivers.until_ended(1 + orders)
-        return receivers
+        yield _Running(database_url, requester, receivers)
 
 
 @asynccontextmanager
@@ -172,14 +194,7 @@ async def _subscribed(database_url: str, url: str) -> AsyncIterator[None]:
     yield
 
 
-async def _warm_up(requester: Requester, receivers: Receivers) -> None:
-    """Wait until the service delivers events."""
-    await requester.publish([TENANT], 1, "first")
-    await receivers.until_ended(1)
-    receivers.delays.clear()
-
-
-async def _subscribe(database_url: str, urls: list[str]) -> None:
+async def _subscribe(database_url: str, urls: Sequence[str]) -> None:
     """Add webhooks whose receivers have agreed."""
     seal, now = SecretSeal(EVENTS_KEY), datetime.now(UTC)
     async with (
