@@ -1,18 +1,26 @@
 """Composes the features of the service."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rs_order.actions.routes import OrderActions
 from rs_order.app import features
 from rs_order.app.dead_letters import dead_letter_services
-from rs_order.app.features import Orders, Processing, Quotes, Requests, Scheduling, Tenants
+from rs_order.app.features import (
+    Orders,
+    Processing,
+    Quotes,
+    Requests,
+    Scheduling,
+    StoredArchives,
+    Tenants,
+)
 from rs_order.app.mails import mails
 from rs_order.app.shared_parts import SharedParts, broker_topology
 from rs_order.baskets.routes import BasketUseCases
 from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
-from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
@@ -33,7 +41,7 @@ class Application:
     actions: OrderActions
     baskets: BasketUseCases
     settle_downloads: SettleDownloads
-    make_archives: MakeArchives
+    archives: StoredArchives
     reconcile: ReconcilerRuns
     tenants: Tenants
     dead_letters: DeadLetterServices
@@ -44,12 +52,16 @@ class Application:
 
 
 def compose_application(
-    shared: SharedParts, *, count_drift: Callable[[str], None] = count_drift
+    shared: SharedParts,
+    *,
+    stopping: asyncio.Event | None = None,
+    count_drift: Callable[[str], None] = count_drift,
 ) -> Application:
     """Build all features.
 
     Args:
         shared: the parts that the features share. Each feature registers its steps in them.
+        stopping: set once the process stops, so that long steps end.
         count_drift: called with the table of each counter that the reconciler finds wrong.
 
     Raises:
@@ -59,6 +71,7 @@ def compose_application(
     estimator = Estimator(shared.clients.users, shared.datasets, shared.links, shared.clock)
     plan_mails = mails(shared)
     scheduling = features.scheduling(shared)
+    settle_downloads = SettleDownloads(shared.store, shared.settlement, shared.clock)
     reconcile = features.reconcile(shared, count_drift)
     features.completion(shared, plan_mails)
     features.events(shared)
@@ -70,8 +83,8 @@ def compose_application(
         processing=features.processing(shared),
         actions=features.actions(shared),
         baskets=features.baskets(shared),
-        settle_downloads=SettleDownloads(shared.store, shared.settlement, shared.clock),
-        make_archives=features.downloads(shared),
+        settle_downloads=settle_downloads,
+        archives=features.downloads(shared, settle_downloads.handle, stopping or asyncio.Event()),
         reconcile=reconcile,
         tenants=features.tenants(shared, scheduling.schedule, plan_mails, reconcile),
         dead_letters=dead_letter_services(

@@ -1,5 +1,6 @@
 """Builds the use cases of each feature, and registers the handlers of its steps."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +38,10 @@ from rs_order.core.shared_steps import (
     StopSubOrdersStep,
     TimedEventsStep,
 )
+from rs_order.downloads.archive_failures import ArchiveFailures
 from rs_order.downloads.make_archives import MakeArchives, MakeArchiveStep
+from rs_order.downloads.read_archives import ReadArchives, ReadArchiveStep
+from rs_order.downloads.settle import Settle
 from rs_order.events.timed import WriteTimedEvents
 from rs_order.holds.holding import HoldWork
 from rs_order.mails.plan import PlanMails
@@ -218,12 +222,22 @@ def order_items(shared: SharedParts, pool: Pool) -> OrderItems:
     )
 
 
-def downloads(shared: SharedParts) -> MakeArchives:
-    make = MakeArchives(
-        StoredDownloads(shared.pool), Archives(shared.pool), shared.store, shared.clock
-    )
+@dataclass(frozen=True, slots=True)
+class StoredArchives:
+    make: MakeArchives
+    failures: ArchiveFailures
+    read: ReadArchives
+
+
+def downloads(shared: SharedParts, settle: Settle, stopping: asyncio.Event) -> StoredArchives:
+    archives = Archives(shared.pool)
+    make = MakeArchives(StoredDownloads(shared.pool), archives, shared.store, shared.clock)
+    failures = ArchiveFailures(archives, make, settle)
+    sources = shared.clients.file_sources
+    read = ReadArchives(archives, failures, shared.store, sources, shared.clock, stopping)
     shared.steps.on(MakeArchiveStep, make.handle)
-    return make
+    shared.steps.on(ReadArchiveStep, read.handle)
+    return StoredArchives(make, failures, read)
 
 
 @dataclass(frozen=True, slots=True)

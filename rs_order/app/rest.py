@@ -427,13 +427,18 @@ def _archive_services(
     application: Application, pool: Pool, downloads: DownloadServices, keyed: KeyedAnswers
 ) -> ArchiveServices:
     shared, archives = application.shared, Archives(pool)
-    make = application.make_archives
+    stored = application.archives
     return ArchiveServices(
         orders=downloads.orders,
         archives=archives,
-        make=make,
+        make=stored.make,
         deliveries=ArchiveDeliveries(
-            archives, make, downloads.settle, downloads.readings, shared.clock
+            archives,
+            stored.failures,
+            stored.read,
+            downloads.settle,
+            downloads.readings,
+            shared.clock,
         ),
         order_tokens=shared.order_tokens,
         clock=shared.clock,

@@ -113,7 +113,7 @@ async def serve(
         rows = LeasedRows(database.pool, notify)
         local_steps = LocalSteps(database.clock, database.tenants, rows)
         shared = SharedParts.of(settings, database, clients, notify, leases=local_steps)
-        application = compose_application(shared)
+        application = compose_application(shared, stopping=stop)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)

@@ -29,21 +29,28 @@ from rs_order.downloads.zip_stream import Buffer
 from rs_order.ports import Clock, FetchError, FileToDownload, PartsDisproved
 from rs_order.store.archives import Archives
 
-READ_FOR_DIRECTORY: Final = 64 * 2**20
-"""Bytes of files that are read for the directory, per page of it, if nobody has proven them yet."""
-LONGEST_WAIT: Final = 40.0
-"""Seconds that the directory waits for other requests to prove the files. The gateway cuts after 60."""
 OPENING_SECONDS: Final = 30.0
 """Seconds for which the next file is asked for again and again in the middle of a response (R-22)."""
 FIRST_PAUSE: Final = 1.0
 FILES_AHEAD: Final = 3
 """Files that are begun before their turns, so that the next bytes arrive while others are still checked."""
-_CHECK_SECONDS: Final = 1.0
 _KEEP_AT: Final = 32 * 2**20
 """Bytes of proven files whose hashes are kept together; what a killed process loses is read again."""
 
 _Run = tuple[int, Sequence[Buffer]]
 """Bytes of an archive that follow each other, in parts that aren't copied yet, and where they begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLimits:
+    """What a request does for the directory of an archive, if not all files were proven."""
+
+    read: int = 64 * 2**20
+    """Bytes of files that it reads itself, per page of the directory."""
+    patience: float = 40.0
+    """Seconds that it waits for others to prove the files. The gateway cuts after 60."""
+    pause: float = 1.0
+    """Seconds after which it looks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,10 @@ class ArchiveReader:
         places: RangePlaces,
         clock: Clock,
         request: ArchiveRequest,
+        *,
+        directory: DirectoryLimits | None = None,
     ) -> None:
+        self._directory_limits = directory or DirectoryLimits()
         self._archives = archives
         self._readings = readings
         self._places = places
@@ -155,6 +165,29 @@ class ArchiveReader:
                     if position + len(piece) >= part.end:
                         self._complete = True
                         return
+        finally:
+            await finish_anyway(self._end())
+
+    async def prove_from(self, number: int) -> AsyncGenerator[int | None, None]:
+        """Read the files whose CRC-32 isn't known, from a page on, in the order of their entries.
+
+        Yields:
+            After a file or a page: the page to go on with, if it ends here. Within a file: None.
+
+        Raises:
+            EntryFailed, ArchiveGone, RangeBusy: as for ``pieces``.
+        """
+        try:
+            while page := await self._archives.page(self._tenant, self._archive.id, number):
+                files = await self._files(page)
+                for entry in page.entries:
+                    if not entry.is_notice and files[entry.file_id].crc32 is None:
+                        async with aclosing(self._entry(entry, files[entry.file_id])) as runs:
+                            async for _ in runs:
+                                yield None
+                        yield number
+                number += 1
+                yield number
         finally:
             await finish_anyway(self._end())
 
@@ -368,7 +401,8 @@ class ArchiveReader:
         Raises:
             NotIndexed: too many bytes were never proven.
         """
-        until = time.monotonic() + LONGEST_WAIT
+        limits = self._directory_limits
+        until = time.monotonic() + limits.patience
         while True:
             await self.keep()
             files = await self._files(page)
@@ -376,15 +410,16 @@ class ArchiveReader:
             if not unproven:
                 known = {file.id: file.crc32 or 0 for file in files.values()}
                 return {**known, NOTICE_ID: self._archive.notice_crc or 0}
-            if sum(file.size or 0 for file in unproven.values()) <= READ_FOR_DIRECTORY:
+            if sum(file.size or 0 for file in unproven.values()) <= limits.read:
                 for entry in page.entries:
                     if entry.file_id in unproven:
                         await self._prove(entry, unproven[entry.file_id])
             elif time.monotonic() < until:
-                await asyncio.sleep(_CHECK_SECONDS)
+                await asyncio.sleep(limits.pause)
             else:
                 raise NotIndexed(
-                    "The directory isn't known before all files were read: download the beginning first."
+                    "The directory isn't known before all files of the archive were read. They are read now: "
+                    "ask again after the seconds of Retry-After, or download the archive from its beginning."
                 )
 
     async def _prove(self, entry: Entry, file: FileToDownload) -> None:

@@ -15,6 +15,7 @@ from rs_order.domain.settings import TenantSettings
 from rs_order.domain.throughput import NONE, Throughput
 from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
+from rs_order.store.archive_slices import ArchiveSlices
 from rs_order.store.archives_at_work import ArchivesAtWork
 from rs_order.store.baskets import Baskets
 from rs_order.store.completions import SQL as COMPLETIONS
@@ -90,6 +91,7 @@ class UnitOfWork:
         self.sub_orders = SubOrders(connection, tenant, self.events)
         self.files = Files(connection)
         self.archives = ArchivesAtWork(connection)
+        self.archive_slices = ArchiveSlices(connection)
         self.inputs = ProcessInputs(connection)
         self.recalls = Recalls(connection)
         self.executions = Executions(connection)

@@ -20,9 +20,11 @@ from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import DataFileId
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_failures import ArchiveFailures
 from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.read_archives import ReadArchives
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.downloads.streaming import StreamedDownload
@@ -53,17 +55,19 @@ async def _passed_on(order: GeneratedFiles, sources: FileSources) -> AsyncGenera
         after = files[-1].id
 
 
-def _archives(pool: Pool, readings: Readings) -> ArchiveServices:
+def _archives(pool: Pool, sources: StoredFiles) -> ArchiveServices:
     clock, downloads, archives = SystemClock(), StoredDownloads(pool), Archives(pool)
     links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://nowhere.invalid")
     store = Store(pool, lambda _: None)
     settle = SettleDownloads(store, Settlement(SlotLimits(), links), clock).handle
     make = MakeArchives(downloads, archives, store, clock)
+    failures = ArchiveFailures(archives, make, settle)
+    reads = ReadArchives(archives, failures, store, sources, clock, asyncio.Event())
     return ArchiveServices(
         orders=downloads,
         archives=archives,
         make=make,
-        deliveries=ArchiveDeliveries(archives, make, settle, readings, clock),
+        deliveries=ArchiveDeliveries(archives, failures, reads, settle, Readings(sources), clock),
         order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
         clock=clock,
     )
@@ -83,7 +87,7 @@ async def _serve(options: dict[str, Any], descriptor: int) -> None:
         await open_pool(options["database_url"], size=4) as pool,
     ):
         sources = StoredFiles(client, TokenIssuer(KEY), storage_url=storage, dam_url=storage)
-        app = download_app(order, sources, archives=_archives(pool, Readings(sources)))
+        app = download_app(order, sources, archives=_archives(pool, sources))
 
         @app.get(FLOOR)
         async def floor() -> Response:

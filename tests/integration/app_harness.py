@@ -147,6 +147,7 @@ class AppHarness:
             authentication=None,
             mailer=None,
             receivers=None,
+            file_sources=None,
         )
         self.store = Store(pool, lambda _: None)
         self._parts = (

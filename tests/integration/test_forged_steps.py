@@ -62,6 +62,7 @@ ABOUT_NO_ORDER = {
     "end-hold",
     "make-quote",
     "make-archive",
+    "read-archive",
     "timed-events",
 }
 """Steps that name no order: they work on what the tables have to do, and nothing if they have nothing."""

@@ -17,11 +17,14 @@ from rs_order.core.links import Links
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import ZipMode
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_failures import ArchiveFailures
+from rs_order.downloads.archive_reader import DirectoryLimits
 from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.range_places import RangePlaces
+from rs_order.downloads.read_archives import ReadArchives
 from rs_order.downloads.readings import CheckpointLimits, ParkingLimits, Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth, OrderTokens
@@ -107,11 +110,18 @@ def places() -> RangePlaces:
     return RangePlaces()
 
 
+@pytest.fixture
+def directory() -> DirectoryLimits:
+    """A module may have others."""
+    return DirectoryLimits()
+
+
 def stored_archives(
     downloadable: DownloadableOrder,
     order_tokens: OrderTokens,
     readings: Readings,
     places: RangePlaces,
+    directory: DirectoryLimits | None = None,
 ) -> dict[str, ArchiveServices]:
     """Return the services of archives, which are only in PostgreSQL."""
     order = downloadable.order
@@ -119,13 +129,24 @@ def stored_archives(
         return {}
     clock = ManualClock(NOW)
     make = MakeArchives(order, order.archives, order.store, clock)
+    failures = ArchiveFailures(order.archives, make, order.settle)
+    reads = ReadArchives(
+        order.archives, failures, order.store, downloadable.sources, clock, asyncio.Event()
+    )
     return {
         "archives": ArchiveServices(
             orders=order,
             archives=order.archives,
             make=make,
             deliveries=ArchiveDeliveries(
-                order.archives, make, order.settle, readings, clock, places=places
+                order.archives,
+                failures,
+                reads,
+                order.settle,
+                readings,
+                clock,
+                places=places,
+                directory=directory,
             ),
             order_tokens=order_tokens,
             clock=clock,
@@ -167,6 +188,7 @@ def services(
     health: FakeHealth,
     readings: Readings,
     places: RangePlaces,
+    directory: DirectoryLimits,
 ) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
@@ -174,7 +196,7 @@ def services(
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return absent_services(
-        **stored_archives(downloadable, order_tokens, readings, places),
+        **stored_archives(downloadable, order_tokens, readings, places, directory),
         access=Access(
             TokenVerifier({"HS512": KEY}),
             DefaultRoles(),

@@ -27,10 +27,12 @@ from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_failures import ArchiveFailures
 from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.read_archives import ReadArchives
 from rs_order.downloads.readings import Readings
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import (
@@ -218,11 +220,15 @@ def _served(files: int, size: int) -> tuple[GeneratedFiles, FastAPI]:
     generated, clock = GeneratedFiles(files, size), ManualClock(NOW)
     archives = cast("Archives", ListedArchives(generated.every_file()))
     make = MakeArchives(generated, archives, cast("Store", None), clock)
+    failures = ArchiveFailures(archives, make, generated.settle)
+    reads = ReadArchives(archives, failures, cast("Store", None), generated, clock, asyncio.Event())
     services = ArchiveServices(
         orders=generated,
         archives=archives,
         make=make,
-        deliveries=ArchiveDeliveries(archives, make, generated.settle, Readings(generated), clock),
+        deliveries=ArchiveDeliveries(
+            archives, failures, reads, generated.settle, Readings(generated), clock
+        ),
         order_tokens=JwtOrderTokens(ORDER_SECRET, clock),
         clock=clock,
     )

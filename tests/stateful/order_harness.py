@@ -141,6 +141,7 @@ class OrderHarness:
             mailer=None,
             connections=None,
             receivers=None,
+            file_sources=None,
         )
         shared = SharedParts.of(
             self._settings,

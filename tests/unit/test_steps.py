@@ -43,6 +43,7 @@ from rs_order.domain.ids import (
     Tenant,
 )
 from rs_order.downloads.make_archives import MakeArchiveStep
+from rs_order.downloads.read_archives import ReadArchiveStep
 from rs_order.mails.plan import RemindStep
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import ConnectionState, MessageKind
@@ -88,6 +89,10 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
     (
         MakeArchiveStep(ArchiveId(7), 200, 3, DataFileId(9)),
         {"step": "make-archive", "archiveId": 7, "pages": 200, "noticePages": 3, "afterFailed": 9},
+    ),
+    (
+        ReadArchiveStep(ArchiveId(7), slice=2, page=3),
+        {"step": "read-archive", "archiveId": 7, "slice": 2, "page": 3},
     ),
     (
         AskAgainStep(ORDER, SubOrderId(8), asks=1),
@@ -256,6 +261,7 @@ def test_queues_and_scopes_follow_the_classes() -> None:
         "grant-requests",
         "complete-order",
         "make-quote",
+        "read-archive",
         "start-processing",
         "connect-tenant",
         "report-connection",

@@ -245,3 +245,29 @@ update archive set successor = $2 where id = $1
 -- name: delete_slice
 -- $1 order, $2 limit.
 delete from archive where id = any (array(select id from archive where order_id = $1 order by id limit $2))
+
+-- name: begin_reading
+-- The number of the first slice, unless steps read the archive already, or it is being sent. $1 archive, $2 now, $3 the time
+-- since which a chain of steps that doesn't go on is lost, $4 bytes that were sent of it before.
+update archive set read_slices = read_slices + 1, read_at = $2
+where id = $1 and state = 'OPEN' and (read_at is null or read_at < $3)
+      and (select coalesce(sum(upper(part) - lower(part)), 0) from unnest(sent) part) = $4
+returning read_slices
+
+-- name: keep_reading
+-- True if the slice is the current one. $1 archive, $2 number of the slice, $3 now.
+update archive set read_at = $3
+from orders
+where archive.id = $1 and archive.read_slices = $2 and archive.read_at is not null and archive.state = 'OPEN'
+      and orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+returning true
+
+-- name: follow_reading
+-- The number of the slice after the current one. $1 archive, $2 number of the slice, $3 now.
+update archive set read_slices = read_slices + 1, read_at = $3
+where id = $1 and read_slices = $2 and read_at is not null
+returning read_slices
+
+-- name: end_reading
+-- $1 archive, $2 number of the slice.
+update archive set read_at = null where id = $1 and read_slices = $2
