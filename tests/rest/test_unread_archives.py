@@ -245,7 +245,7 @@ async def test_r19_a_process_that_stops(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, worker: Worker
 ) -> None:
     """It doesn't read a large file to its end: another process begins it again."""
-    halting = Halting(incompressible(200_000))
+    halting = Halting(incompressible(3_000_000))
     downloadable.add("b", halting, of=halting.content)
     archive = await made(api)
     await part(api, archive, TAIL)
