@@ -296,7 +296,9 @@ create table archive (
     successor bigint,                             -- the archive that was made instead; null: none
     order_files integer,                          -- those of the order when it was made; null: not known
     missing integer not null default 0,           -- files that had failed before
-    notice_crc32 bigint                           -- of NOTICE.txt, its last entry; null: it has none
+    notice_crc32 bigint,                          -- of NOTICE.txt, its last entry; null: it has none
+    read_slices integer not null default 0,       -- slices that steps began; a step with another number is outdated
+    read_at timestamptz                           -- when the last of them went on; null: no step is at work
 );
 create index archive_of_order on archive (order_id, id);
 create table archive_page (
