@@ -22,6 +22,7 @@ from rs_order.demo.servers.lifecycle import (
 )
 from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.management_api import Management
+from rs_order.downloads import gathering
 from tests.support.reused_broker import ReusedBroker, reused_broker
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 from tests.support.stores import MigratedDatabases
@@ -53,6 +54,13 @@ closed when it ends; a service that logs to it at that moment would end, too.
 
 _WITHOUT_GIVEN_SERVERS = ThisMachine(environment={})
 """Ignores the URLs of given servers: a test must not stop a server that isn't its own."""
+
+
+@pytest.fixture
+def one_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are read as large ones are: not all of them arrives at once."""
+    monkeypatch.setattr(gathering, "ENOUGH", 1)
+    monkeypatch.setattr(gathering, "AHEAD", 1)
 
 
 @pytest.fixture(scope="session")

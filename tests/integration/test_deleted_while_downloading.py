@@ -179,6 +179,7 @@ async def _take(pieces: AsyncIterator[bytes], into: io.BytesIO) -> None:
 
 
 @each_end
+@pytest.mark.usefixtures("one_piece_at_a_time")
 @pytest.mark.parametrize("taken", [True, False], ids=["read", "abandoned by its client"])
 async def test_a_file_of_an_order_that_ends_is_delivered_and_changes_nothing(
     *, taken: bool, end: End, app: AppHarness, downloads: StoredDownloads

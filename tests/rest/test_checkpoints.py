@@ -12,7 +12,7 @@ import pytest
 from rs_order.app.rest import RestServices
 from rs_order.domain.archives import ArchiveId, Checkpoint
 from rs_order.domain.ids import DataFileId
-from rs_order.downloads import archive_download, checksums, gathering
+from rs_order.downloads import archive_download, checksums
 from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import CheckpointLimits, ParkingLimits, Readings
 from rs_order.ports import FetchResult
@@ -23,6 +23,8 @@ from tests.rest.test_archives import KINDS, PATH, made, part, read
 from tests.rest.test_file_download import PLAIN
 from tests.support.polling import eventually
 from tests.support.rows import in_tenant
+
+pytestmark = pytest.mark.usefixtures("one_piece_at_a_time")
 
 CONTENT = incompressible(400_000)
 EVERY = 65_000
@@ -50,10 +52,6 @@ def downloadable(
 ) -> DownloadableOrder:
     """An order of a large and of a small file, whose storage takes ranges."""
     monkeypatch.setattr(checksums, "HASHED_AT_ONCE", 10_000)
-    monkeypatch.setattr(
-        gathering, "ENOUGH", 1
-    )  # or the end of the file arrives with its first half
-    monkeypatch.setattr(gathering, "AHEAD", 1)
     downloadable.sources.ranges = True
     downloadable.add("large", CONTENT)
     downloadable.add("small", b"content")

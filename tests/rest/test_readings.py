@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from rs_order.domain.archives import FIRST_BYTE, Checkpoint
-from rs_order.downloads import gathering
 from rs_order.downloads.readings import (
     CheckpointLimits,
     ParkingLimits,
@@ -24,6 +23,8 @@ from tests.rest.fake_downloads import (
     DownloadableOrder,
     incompressible,
 )
+
+pytestmark = pytest.mark.usefixtures("one_piece_at_a_time")
 
 CONTENT = incompressible(200_000)
 LIMITS = ParkingLimits(least=10_000, kept=0)
@@ -54,13 +55,6 @@ class Files:
     @property
     def opened(self) -> list[int]:
         return self.order.sources.opened
-
-
-@pytest.fixture(autouse=True)
-def one_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These small files are read as large ones are: not all of them arrives at once."""
-    monkeypatch.setattr(gathering, "ENOUGH", 1)
-    monkeypatch.setattr(gathering, "AHEAD", 1)
 
 
 @pytest.fixture
