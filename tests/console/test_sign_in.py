@@ -11,6 +11,9 @@ from tests.acceptance.shared_platform import new_user
 from tests.console.browsing import Visitor, proof_in, session
 from tests.support.polling import eventually
 
+LIVE = "**/console/live?*"
+"""The stream of a page. Without a session it ends, and htmx writes that into the browser's console."""
+
 
 async def test_a_visitor_signs_in_goes_where_they_wanted_and_signs_out(
     here: Platform, visitor: Visitor
@@ -67,7 +70,8 @@ async def test_a_session_that_ends_during_an_act_changes_nothing(
     jane = new_user(here)
     here.sandbox.faults.silence = True
     order = await ordered(here, jane)
-    await visitor.sign_in(jane, to=f"orders/{order}")
+    async with visitor.page.expect_response(LIVE):
+        await visitor.sign_in(jane, to=f"orders/{order}")
     await visitor.page.context.clear_cookies(name="rs-order-session")
     await visitor.page.context.add_cookies(
         [{"name": "rs-order-session", "value": "a.b.c", "url": f"{here.url}/console/"}]
@@ -86,7 +90,8 @@ async def test_a_page_whose_session_has_ended_leads_to_the_sign_in_page(
 ) -> None:
     """It does so by itself, when it fetches itself, and leads back."""
     jane = new_user(here)
-    await visitor.sign_in(jane, to="my-orders?text=scan")
+    async with visitor.page.expect_response(LIVE):
+        await visitor.sign_in(jane, to="my-orders?text=scan")
     await visitor.page.context.clear_cookies(name="rs-order-session")
     await visitor.page.evaluate("htmx.trigger('#region', 'refresh')")
     await visitor.page.wait_for_url("**/console/sign-in**")
