@@ -1,11 +1,11 @@
-"""Measures coverage in the processes of the tests alone, and not while they run slow tests.
+"""Measures coverage in the processes of the tests alone, because it slows down pure Python to a half.
 
-It slows down pure Python to a half. What slow tests and the processes that tests start execute is measured
-in other tests; the minimum in pyproject.toml holds without them.
+What the processes that tests start execute is measured in other tests; the minimum in pyproject.toml holds
+without them.
 """
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import coverage
@@ -19,14 +19,6 @@ def pytest_configure(config: pytest.Config) -> None:
         measurement.set_option("run:patch", [])
         for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]:
             del os.environ[name]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if item.get_closest_marker("slow") is None:
-        return (yield)
-    with unmeasured():
-        return (yield)
 
 
 @contextmanager
