@@ -56,6 +56,8 @@ MOST_GOOD: Final = 200
 """The most webhooks whose last attempt was a success, that this process sends to at once."""
 MOST_OTHERS: Final = 1000
 """The same for all others, each with one request. A quarter of the files of the process is never exceeded."""
+OTHERS_AT_A_TIME: Final = 50
+"""The most others that are claimed together: beginning a thousand requests would block the loop."""
 
 _attempts = Counter(
     "rs_order_webhook_attempts", "Attempts to deliver an event to a webhook", ["outcome"]
@@ -164,8 +166,13 @@ class WebhooksOfTenant:
             if fan_out and await uow.webhooks.fan_out(now):
                 self.wake()
             claimed = await uow.webhooks.claim(
-                now, now + CLAIM, good=max(0, self._room.good), others=max(0, self._room.others)
+                now,
+                now + CLAIM,
+                good=max(0, self._room.good),
+                others=min(OTHERS_AT_A_TIME, max(0, self._room.others)),
             )
+        if sum(not one.standing.is_good for one in claimed) == OTHERS_AT_A_TIME:
+            self.wake()  # there may be more
         behind = [one for one in claimed if one.behind and one.pending_until is None]
         if behind:
             async with self._store.unit_of_work(self._tenant) as uow:

@@ -697,8 +697,12 @@ async def test_receivers_that_hang_cost_the_healthy_one_nothing(
     hanging = sender.receivers.hang("https://hangs/")
     await app.order("b")
     await sender.number()
-    await sender.loop.advance()
-    await eventually(lambda: len(sender.receivers.sent) >= 1001, "all have the event")
+
+    async def all_have_the_event() -> bool:
+        await sender.loop.advance()
+        return len(sender.receivers.sent) >= 1001
+
+    await eventually(all_have_the_event, "all have the event")
     await sender.loop.advance()
     app.clock.move(seconds=1)
     await app.order("c")
