@@ -39,7 +39,7 @@ _Stream = deque[OutboxRow]
 
 @dataclass(slots=True)
 class Published:
-    """What became of the rows of a claim. Those that aren't in here stay as they are."""
+    """The rows of a claim that the broker confirmed or rejected. All others stay as they are."""
 
     confirmed: list[int] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)

@@ -43,7 +43,7 @@ _Run = tuple[int, Sequence[Buffer]]
 
 @dataclass(frozen=True, slots=True)
 class DirectoryLimits:
-    """What a request does for the directory of an archive, if not all files were proven."""
+    """How long a request waits for the directory of an archive, and how much it reads for it."""
 
     read: int = 64 * 2**20
     """Bytes of files that it reads itself, per page of the directory."""
@@ -124,7 +124,7 @@ class ArchiveReader:
         self._layout = LAYOUTS[archive.format](archive.created_at)
         self._proven = _Proven()
         self._assembled: dict[DataFileId, Checkpoint] = {}
-        """What was read of files in parts, until it is kept; it is all of them."""
+        """The last checkpoints of files that were read in parts, until they are kept."""
         self._large: dict[DataFileId, OpenReading] = {}
         """The files that were opened and are so large that checkpoints are kept."""
         self._ahead: dict[DataFileId, FileReading] = {}

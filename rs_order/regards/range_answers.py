@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class RangeAnswers:
-    """Whether each service took a range when it was last asked for one."""
+    """Remembers for each service whether it took a range when it was last asked for one."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._answers: TTLCache[str, bool] = TTLCache(MOST_SERVICES, KEPT_SECONDS, timer=now)

@@ -4,7 +4,7 @@ import asyncio
 
 
 class HeadWithBody:
-    """What a response of uvicorn uses of its transport. It sends the head with the first piece of the body.
+    """A transport for a response of uvicorn, which sends the head with the first piece of the body.
 
     uvicorn writes them one after the other, and the event loop sends each write at once, which wakes the
     client for the head alone. A head without a body so far is sent in the next turn of the event loop.

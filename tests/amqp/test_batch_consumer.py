@@ -62,7 +62,7 @@ async def test_waiting_messages_are_handled_in_one_batch_in_order(
 async def test_batches_are_large_while_the_event_loop_is_busy(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """What has arrived reaches the batch, however seldom other tasks let the consumer's task run."""
+    """A batch gets all messages that have arrived, even if other tasks keep the event loop busy."""
     await send(channel, QUEUE, *(b"%d" % number for number in range(300)))
     handler = RecordingHandler()
 

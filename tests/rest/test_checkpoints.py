@@ -133,7 +133,7 @@ async def is_verified(api: httpx.AsyncClient, archive: dict[str, Any]) -> bool:
 async def test_r21_a_complete_download_disproves_what_was_sent_in_parts(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """What was sent is never called verified, and the archive ends. The file itself is right."""
+    """The archive ends, and what it sent is never called verified. The file itself is right."""
     archive = await made(api)
     received = await begun(api, archive)
     downloadable.sources.contents[1] = CHANGED
