@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel
 
 from rs_order.broker.acknowledgement import acknowledge
 from rs_order.broker.bounded_attempts import BatchHandler, BoundedAttempts, Notify, Stopping
 from rs_order.broker.connection import BACKOFF
-from rs_order.broker.delivery import Delivery
+from rs_order.broker.delivery import Delivery, consume
 from rs_order.broker.errors import BrokerUnavailable
 from rs_order.broker.publishing import broker_errors, open_channel, when_closed
 from rs_order.broker.topology import Queue
@@ -83,7 +83,7 @@ class BatchConsumer:
         self._times = times
         self._concurrency = concurrency
         self._prefetch = size * concurrency + ahead
-        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
         self._last_closed = 0.0
         self._stopping = asyncio.Event()
         self._unsettled: dict[int, datetime] = {}
@@ -181,9 +181,9 @@ class BatchConsumer:
         with broker_errors("close the channel"):
             await channel.close()
 
-    def _receive(self, message: AbstractIncomingMessage) -> None:
-        self._unsettled[message.delivery_tag or 0] = message.timestamp or datetime.now(UTC)
-        self._arrived.put_nowait(message)
+    def _receive(self, delivery: Delivery) -> None:
+        self._unsettled[delivery.tag] = delivery.timestamp or datetime.now(UTC)
+        self._arrived.put_nowait(delivery)
 
     async def _give_back(
         self, channel: AbstractChannel, workers: Sequence[asyncio.Task[None]]
@@ -228,9 +228,9 @@ class BatchConsumer:
         self._last_closed = loop.time()
         if self._stopping.is_set():
             return []
-        return [Delivery.of(message, self._queue.name) for message in batch if message is not None]
+        return [delivery for delivery in batch if delivery is not None]
 
-    def _take_arrived(self, batch: list[AbstractIncomingMessage | None]) -> None:
+    def _take_arrived(self, batch: list[Delivery | None]) -> None:
         """Fill a batch with messages that have arrived already."""
         while len(batch) < self._size and not self._arrived.empty():
             batch.append(self._arrived.get_nowait())
@@ -278,14 +278,10 @@ class _Registration:
 
 
 async def _register(
-    channel: AbstractChannel, name: str, arrived: Callable[[AbstractIncomingMessage], None]
+    channel: AbstractChannel, name: str, arrived: Callable[[Delivery], None]
 ) -> _Registration:
-    async def receive(message: AbstractIncomingMessage) -> None:
-        arrived(message)
-
-    queue = await channel.get_queue(name, ensure=False)
-    tag = await queue.consume(receive)
     underlay = await channel.get_underlay_channel()
     if not isinstance(underlay, Channel):
         raise TypeError(f"aio-pika changed its channel: {type(underlay).__name__}")
+    tag = await consume(underlay, name, arrived)
     return _Registration(underlay, name, tag, when_closed(channel))

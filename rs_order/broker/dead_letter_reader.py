@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
 
 from rs_order.broker.connection import connect
-from rs_order.broker.delivery import Delivery
+from rs_order.broker.delivery import Delivery, consume
 from rs_order.broker.publishing import broker_errors, open_channel
 from rs_order.broker.queue_depths import depth_of
 
@@ -84,21 +84,21 @@ class QueueReading:
         received: list[Delivery] = []
         full = asyncio.Event()
 
-        async def receive(message: AbstractIncomingMessage) -> None:
-            received.append(Delivery.of(message, self._queue))
+        def receive(delivery: Delivery) -> None:
+            received.append(delivery)
             if len(received) >= count:
                 full.set()
 
         with broker_errors(f"read {self._queue}"):
             await self._channel.set_qos(prefetch_count=count)
-            queue = await self._channel.get_queue(self._queue, ensure=False)
-            tag = await queue.consume(receive)
+            underlay = await self._channel.get_underlay_channel()
+            tag = await consume(underlay, self._queue, receive)
             try:
                 async with asyncio.timeout(RECEIVE_SECONDS):
                     await full.wait()
             except TimeoutError:
                 pass
-            await queue.cancel(tag)
+            await underlay.basic_cancel(tag)
         return received
 
 
