@@ -2,7 +2,8 @@
 
 The floor is a consumer (prefetch 1000, 100 handlers) that per message inserts one row in a transaction of
 its own, publishes one confirmed message, and acknowledges. Service and floor are processes of their own,
-which are suspended while the requests are published. Both consume a queue with the same arguments: the
+which are suspended while the requests are published. The responses are counted in their queue, and read after
+the measurement: each request has to be granted once. Both consume a queue with the same arguments: the
 compatible one with 256 priorities, which limits both, and the quorum queue.
 
 With the quorum queue the machine is the limit: the service, PostgreSQL, the broker and the peer that measures
@@ -14,13 +15,14 @@ the relay, 11 % in decisions, 11 % in what is done for granted orders meanwhile,
 
 import itertools
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import asyncpg
+from aio_pika.abc import AbstractChannel
 from pamqp.common import FieldTable
 
 from rs_order.broker.queue_names import topology
@@ -28,7 +30,7 @@ from tests.acceptance.peer import RESPONSES
 from tests.benchmarks import bare_consumer
 from tests.benchmarks.children import Child, child_process
 from tests.benchmarks.report import Figure, Report, Target
-from tests.benchmarks.requesting import Requester, fanout, opened_channel
+from tests.benchmarks.requesting import Requester, UnreadResponses, fanout, opened_channel
 from tests.benchmarks.rounds import interleaved, rounds_of
 from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
 from tests.benchmarks.service import service_process
@@ -67,10 +69,9 @@ class Ingest:
             self.servers.database() as url,
             self.servers.broker() as broker,
             service_process(url, broker, tenants=self.tenants, queues=queues) as child,
-            Requester.connected(broker) as requester,
+            opened_channel(broker) as channel,
         ):
-            async with self._costs_of("service", child):
-                rate = await self._rate(child, requester, queue=None)
+            rate = await self._rate("service", child, channel, queue=None)
             self.peaks_mib.append(child.peak_mib())
             return rate
 
@@ -82,7 +83,7 @@ class Ingest:
         async with (
             self.servers.database() as url,
             self.servers.broker() as broker,
-            Requester.connected(broker) as requester,
+            opened_channel(broker) as channel,
             bare_queue(url, broker, queues),
         ):
             options = {
@@ -90,16 +91,23 @@ class Ingest:
                 "amqp_url": f"{broker.url}/{broker.vhost}",
                 "queue": BARE_QUEUE,
             }
-            async with child_process(module, options) as child, self._costs_of("floor", child):
-                return await self._rate(child, requester, queue=BARE_QUEUE)
+            async with child_process(module, options) as child:
+                return await self._rate("floor", child, channel, queue=BARE_QUEUE)
 
-    async def _rate(self, child: Child, requester: Requester, queue: str | None) -> float:
+    async def _rate(
+        self, name: str, child: Child, channel: AbstractChannel, queue: str | None
+    ) -> float:
         """Let the requests wait in the queue, resume the consumer, and return the requests per second."""
         prefix = f"round-{next(self._rounds)}"
+        responses = await UnreadResponses.bound(channel)
         with child.suspended():
-            ids = await requester.publish(self.tenants, self.requests, prefix, queue=queue)
-        began = time.monotonic()
-        return self.requests / (await requester.until_all("GRANTED", ids) - began)
+            ids = await Requester(channel).publish(self.tenants, self.requests, prefix, queue=queue)
+        async with self._costs_of(name, child):
+            began = time.monotonic()
+            ended = await responses.until(self.requests)
+        if await responses.read() != Counter((id_, "GRANTED") for id_ in ids):
+            raise RuntimeError(f"the {name} didn't grant each request once")
+        return self.requests / (ended - began)
 
     @asynccontextmanager
     async def _costs_of(self, name: str, child: Child) -> AsyncIterator[None]:

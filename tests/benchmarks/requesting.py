@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import aio_pika
 import orjson
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 
 from rs_order.contracts.platform_messages import FILE_REFERENCE, FILES_RESTORATION_REQUEST
 from tests.acceptance.peer import REQUESTS, RESPONSES
@@ -17,6 +17,7 @@ from tests.support.servers import FreshBroker
 
 PUBLISHED_AT_ONCE = 500
 LONGEST_WAIT_SECONDS = 1800
+COUNTED_EVERY_SECONDS = 0.02
 
 
 class Requester:
@@ -131,6 +132,47 @@ class Requester:
             self._changed.set()
 
 
+class UnreadResponses:
+    """Counts the responses in a queue: a peer that reads them would take CPU time from what is measured."""
+
+    def __init__(self, channel: AbstractChannel, queue: AbstractQueue) -> None:
+        self._channel = channel
+        self._queue = queue
+
+    @classmethod
+    async def bound(cls, channel: AbstractChannel) -> "UnreadResponses":
+        """Declare a queue for the responses of all tenants."""
+        return cls(channel, await bound_queue(channel, RESPONSES))
+
+    async def until(self, count: int) -> float:
+        """Wait until so many responses have arrived; return the time on the monotonic clock."""
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            while await self._count() < count:  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(COUNTED_EVERY_SECONDS)
+        return time.monotonic()
+
+    async def _count(self) -> int:
+        declared = await self._channel.declare_queue(self._queue.name, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def read(self) -> Counter[tuple[str, str]]:
+        """Return how often each status was sent for each correlation id. The queue is empty then."""
+        number, complete = await self._count(), asyncio.Event()
+        read = Counter[tuple[str, str]]()
+
+        async def receive(message: AbstractIncomingMessage) -> None:
+            body = orjson.loads(message.body)
+            read[body["correlationId"], body["status"]] += 1
+            if read.total() >= number:
+                complete.set()
+
+        tag = await self._queue.consume(receive, no_ack=True)
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            await complete.wait()
+        await self._queue.cancel(tag)
+        return read
+
+
 class Storage:
     """Answers each restore request with an event per file, as soon as it arrives."""
 
@@ -180,9 +222,15 @@ async def fanout(channel: AbstractChannel, name: str) -> AbstractExchange:
 
 async def consume(channel: AbstractChannel, exchange: str, receive: Receive) -> None:
     """Pass the messages of an exchange on, without acknowledgement."""
+    queue = await bound_queue(channel, exchange)
+    await queue.consume(receive, no_ack=True)
+
+
+async def bound_queue(channel: AbstractChannel, exchange: str) -> AbstractQueue:
+    """Declare a queue of this connection that gets all events of an exchange."""
     queue = await channel.declare_queue(exclusive=True)
     await queue.bind(await fanout(channel, exchange))
-    await queue.consume(receive, no_ack=True)
+    return queue
 
 
 def exchange_of(event: str) -> str:
