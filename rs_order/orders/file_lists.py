@@ -139,11 +139,8 @@ def _serve_files_of_dataset(
         found = of_order.files
         if found is None:
             raise HttpError(404, f"Order {order_id} has no dataset {dataset_id}")
-        links = LinkWriter(request, access.roles, caller)
-        items = [
-            entity(data_file(view), links.to("self", DOWNLOAD_FILE, dataFileId=view.id))
-            for view in found.items
-        ]
+        links = LinkWriter(request, access.roles, caller).prepared([("self", DOWNLOAD_FILE)])
+        items = [{"content": data_file(view), "links": links.of(view.id)} for view in found.items]
         return json_answer(request, page(request, paging, found.total, items))
 
 

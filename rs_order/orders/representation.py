@@ -1,11 +1,12 @@
 """Represents orders in REST: their content, and links to the caller's actions (rest.md 5.5, 5.6)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 from fastapi import Request, Response
+from orjson import Fragment
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.wire import without_nulls
@@ -17,10 +18,10 @@ from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus
 from rs_order.orders.create import WithOrder
-from rs_order.ports import RemoteError, Users
+from rs_order.ports import RemoteError, Resource, Users
 from rs_order.rest.access import Access
 from rs_order.rest.addresses import base_address, expand
-from rs_order.rest.answers import LinkItem, LinkWriter, entity, json_answer
+from rs_order.rest.answers import LinkWriter, PreparedLinks, json_answer
 from rs_order.rest.conditional import RETURN_MINIMAL, prefers_minimal
 from rs_order.rest.errors import HttpError
 from rs_order.rest.keyed_requests import KeyedWork
@@ -57,7 +58,8 @@ class NewOrderAnswer:
         """``work``: of a request with a key, whose answer the commit of the order keeps."""
         self.request = request
         self.caller = caller
-        self._links = LinkWriter(request, access.roles, caller)
+        # Only a deleted order has a link for administrators, and this one is new.
+        self._links = OrderLinks(request, access, caller, admin=False)
         self._work = work
 
     @property
@@ -90,8 +92,7 @@ class NewOrderAnswer:
         return Response(status_code=201, headers={**self._location(order_id), **preference})
 
     def _whole(self, view: OrderView) -> Response:
-        # Only a deleted order has a link for administrators, and this one is new.
-        answer = json_answer(self.request, order_entity(view, self._links, admin=False), 201)
+        answer = json_answer(self.request, _entity(view, self._links), 201)
         answer.headers.update(self._location(view.id))
         return answer
 
@@ -113,10 +114,10 @@ async def order_entities(
 
     ``waits``: why they wait, as far as that is shown.
     """
-    links = LinkWriter(request, access.roles, caller)
     deleted = any(view.status is OrderStatus.DELETED for view in views)
     admin = deleted and await _is_admin(users, caller)
-    return [order_entity(view, links, waits.get(view.id), admin=admin) for view in views]
+    links = OrderLinks(request, access, caller, admin=admin)
+    return [_entity(view, links, waits.get(view.id)) for view in views]
 
 
 async def waits_of(
@@ -152,73 +153,89 @@ async def _is_admin(users: Users, caller: Caller) -> bool:
         return False
 
 
-def order_entity(
-    view: OrderView, links: LinkWriter, waits: Mapping[str, Any] | None = None, *, admin: bool
+def _entity(
+    view: OrderView, links: "OrderLinks", waits: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the order in its wrapper.
-
-    Args:
-        view: the order.
-        links: writes links to the endpoints that the caller's role may use.
-        waits: the members that say why it waits.
-        admin: True if the caller is an administrator (rest.md 2.4), who may remove orders.
-    """
+    """Return the order in its wrapper. ``waits``: the members that say why it waits."""
     content = order_content(view)
     if waits:
         content |= waits
-    return entity(content, _links(view, links, admin=admin))
+    return {"content": content, "links": links.of(view)}
 
 
 def order_content(view: OrderView) -> dict[str, Any]:
     """Return the members of an ``OrderDto``."""
-    return without_nulls(
-        id=view.id,
-        owner=view.owner,
-        label=view.label,
-        creationDate=wire_instant(view.created_at),
-        expirationDate=wire_instant(view.expires_at) if view.expires_at else None,
-        percentCompleted=view.percent,
-        filesInErrorCount=view.errors,
-        availableFilesCount=view.available_files,
-        status=view.status.value,
-        statusDate=wire_instant(view.status_at),
-        waitingForUser=view.waiting_for_user,
-        datasetTasks=[_task(task) for task in view.dataset_tasks],
-    )
+    content: dict[str, Any] = {
+        "id": view.id,
+        "owner": view.owner,
+        "label": view.label,
+        "creationDate": wire_instant(view.created_at),
+    }
+    if view.expires_at is not None:
+        content["expirationDate"] = wire_instant(view.expires_at)
+    content |= {
+        "percentCompleted": view.percent,
+        "filesInErrorCount": view.errors,
+        "availableFilesCount": view.available_files,
+        "status": view.status.value,
+        "statusDate": wire_instant(view.status_at),
+        "waitingForUser": view.waiting_for_user,
+        "datasetTasks": [_task(task) for task in view.dataset_tasks],
+    }
+    return content
 
 
 def _task(task: DatasetTaskView) -> dict[str, Any]:
     """Return the members of a ``DatasetTaskDto``."""
-    process, file_filter = task.process, task.file_filter
-    return without_nulls(
-        id=task.id,
-        datasetLabel=task.label,
-        objectsCount=task.products,
-        filesCount=task.files,
-        filesSize=task.bytes,
-        processDatasetDescription=ProcessDescription.of(process).to_wire() if process else None,
-        fileSelectionDescription=(
-            FileSelectionDescription.of(file_filter).to_wire() if file_filter else None
-        ),
-    )
+    members: dict[str, Any] = {
+        "id": task.id,
+        "datasetLabel": task.label,
+        "objectsCount": task.products,
+        "filesCount": task.files,
+        "filesSize": task.bytes,
+    }
+    if task.process is not None:
+        members["processDatasetDescription"] = ProcessDescription.of(task.process).to_wire()
+    if task.file_filter is not None:
+        description = FileSelectionDescription.of(task.file_filter)
+        members["fileSelectionDescription"] = description.to_wire()
+    return members
 
 
-def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]:
-    """Return the links in the order of rest.md 5.6, under the same conditions as the actions."""
-    status = view.status
-    offered = [("self", GET_ORDER), ("list", LIST_ORDERS)]
-    if view.available_files:
-        offered.append(("download", DOWNLOAD_ORDER))
-    if status.can_be_paused:
-        offered.append(("pause", PAUSE_ORDER))
-    if status is OrderStatus.PAUSED:
-        offered.append(("resume", RESUME_ORDER))
-    if status.can_be_deleted:
-        offered.append(("delete", DELETE_ORDER))
-    if admin and status is OrderStatus.DELETED:
-        offered.append(("remove", REMOVE_ORDER))
-    if status.final:
-        offered.append(("restart", RESTART_ORDER))
-    if view.can_be_retried:
-        offered.append(("retry", RETRY_ORDER))
-    return links.to_all(offered, orderId=view.id)
+class OrderLinks:
+    """Links to the actions on orders that a caller may use (rest.md 5.6)."""
+
+    def __init__(self, request: Request, access: Access, caller: Caller, *, admin: bool) -> None:
+        """``admin``: the caller is an administrator (rest.md 2.4), who may remove orders."""
+        self._writer = LinkWriter(request, access.roles, caller)
+        self._admin = admin
+        self._prepared: dict[tuple[OrderStatus, bool, bool], PreparedLinks] = {}
+        """By what decides which actions an order offers: many orders of a list offer the same."""
+
+    def of(self, view: OrderView) -> Fragment:
+        """Return the links of an order, as a part of a JSON body."""
+        key = view.status, view.available_files > 0, view.can_be_retried
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = self._writer.prepared(self._offered(view))
+        return prepared.of(view.id)
+
+    def _offered(self, view: OrderView) -> Iterator[tuple[str, Resource]]:
+        """Yield the actions in the order of rest.md 5.6, under the same conditions as the actions."""
+        status = view.status
+        yield "self", GET_ORDER
+        yield "list", LIST_ORDERS
+        if view.available_files:
+            yield "download", DOWNLOAD_ORDER
+        if status.can_be_paused:
+            yield "pause", PAUSE_ORDER
+        if status is OrderStatus.PAUSED:
+            yield "resume", RESUME_ORDER
+        if status.can_be_deleted:
+            yield "delete", DELETE_ORDER
+        if self._admin and status is OrderStatus.DELETED:
+            yield "remove", REMOVE_ORDER
+        if status.final:
+            yield "restart", RESTART_ORDER
+        if view.can_be_retried:
+            yield "retry", RETRY_ORDER

@@ -37,37 +37,80 @@ class LinkWriter:
 
     def to(self, rel: str, resource: Resource, **variables: object) -> list[LinkItem]:
         """Return a list with the link, or an empty list if the caller's role may not use the resource."""
-        return self.to_all([(rel, resource)], **variables)
+        target = self._target(resource)
+        if target is None:
+            return []
+        href, others = target
+        for name, text in others:
+            href += quoted(variables[name]) + text
+        return [{"rel": rel, "href": href}]
 
-    def to_all(
-        self, offered: Iterable[tuple[str, Resource]], **variables: object
-    ) -> list[LinkItem]:
-        """Return the links to resources, by ``rel``, that the caller's role may use."""
-        texts = {name: quoted(value) for name, value in variables.items()}
-        links = []
-        for rel, resource in offered:
-            key = resource.verb, resource.template
-            if key not in self._targets:
-                self._targets[key] = self._target(resource)
-            target = self._targets[key]
-            if target is not None:
-                href, others = target
-                for name, text in others:
-                    href += texts[name] + text
-                links.append({"rel": rel, "href": href})
-        return links
+    def prepared(self, offered: Iterable[tuple[str, Resource]]) -> "PreparedLinks":
+        """Return the links to resources, by ``rel``, that the caller's role may use, for each item of a list.
+
+        The resources have one variable, or none.
+        """
+        targets = [(rel, self._target(resource)) for rel, resource in offered]
+        return PreparedLinks([(rel, *target) for rel, target in targets if target is not None])
 
     def _target(self, resource: Resource) -> _Target | None:
+        key = resource.verb, resource.template
+        if key not in self._targets:
+            self._targets[key] = self._found_target(resource)
+        return self._targets[key]
+
+    def _found_target(self, resource: Resource) -> _Target | None:
         if not may_use(self._roles, self._caller, resource):
             return None
         before, *others = _VARIABLE.split(resource.template)
         return self._base + before, list(zip(others[::2], others[1::2], strict=True))
 
 
+class PreparedLinks:
+    """The links of the items of a list, as JSON whose text differs from item to item in one value only.
+
+    Five links of each of 20 orders took as long as all else that is written of them.
+    """
+
+    def __init__(self, links: Iterable[tuple[str, str, Sequence[tuple[str, str]]]]) -> None:
+        """Prepare links.
+
+        Args:
+            links: each with its ``rel``, the address before the value, and the variable with the text behind.
+
+        Raises:
+            ValueError: there are several variables.
+        """
+        variables = set()
+        self._parts = ["["]
+        """The text between the places of the value."""
+        for number, (rel, before, others) in enumerate(links):
+            comma = "," if number else ""
+            self._parts[-1] += f'{comma}{{"rel":"{_escaped(rel)}","href":"{_escaped(before)}'
+            self._parts += [_escaped(text) for _, text in others]
+            self._parts[-1] += '"}'
+            variables |= {name for name, _ in others}
+        self._parts[-1] += "]"
+        if len(variables) > 1:
+            raise ValueError(f"links of an item have one variable, not {sorted(variables)}")
+
+    def of(self, value: int) -> orjson.Fragment:
+        """Return the links of the item with this value, as a part of a JSON body."""
+        return orjson.Fragment(str(value).join(self._parts))
+
+
+def _escaped(text: str) -> str:
+    """Return the text as JSON, without its quotes."""
+    return orjson.dumps(text)[1:-1].decode()
+
+
 def json_answer(request: Request, body: Any, status: int = 200) -> Response:
     """Return a JSON response, indented if the request has a parameter ``_pretty``."""
-    option = orjson.OPT_INDENT_2 if "_pretty" in request.query_params else 0
-    return Response(orjson.dumps(body, option=option), status, media_type=_JSON)
+    text = orjson.dumps(body)
+    if "_pretty" in request.query_params:
+        # Read again, because prepared parts of a body aren't indented.
+        text = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2)
+    return Response(text, status, media_type=_JSON)
 
 
 def entity(

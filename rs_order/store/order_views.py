@@ -74,7 +74,7 @@ class OrderView:
     has_files: bool
     """True if it has a file, in any state."""
     has_process: bool
-    """True if a process works on one of its datasets, even if that was never read."""
+    """True if it can't be retried only because a process works on one of its datasets."""
 
     @property
     def can_be_retried(self) -> bool:

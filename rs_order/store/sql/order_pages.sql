@@ -1,6 +1,6 @@
 -- name: of_owner
 -- A page of an owner's orders, newest first, and how many there are, counted up to a limit. Deleted orders are left out.
--- $1 owner, $2 statuses or null, $3 part of the label or null, $4 limit, $5 offset, $6 limit of the count.
+-- Whether an order has a process is read as in order_views.sql. $1 owner, $2 statuses or null, $3 part of the label or null, $4 limit, $5 offset, $6 limit of the count.
 with chosen as not materialized (
     select id, created_at from orders
     where owner = $1 and status <> 'DELETED'
@@ -10,7 +10,8 @@ with chosen as not materialized (
     select id from chosen order by created_at desc, id desc limit $4 offset $5
 )
 select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
-       waiting_sub_orders, orders.files_known, orders.has_process,
+       waiting_sub_orders, orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -48,7 +49,8 @@ limit $2
 -- name: orders
 -- Orders by id. $1 ids.
 select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
-       waiting_sub_orders, orders.files_known, orders.has_process,
+       waiting_sub_orders, orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -75,7 +77,8 @@ with page as (
     limit $8 offset $9
 )
 select orders.id, owner, label, correlation_id, created_at, expires_at, status, status_at, message, sub_orders,
-       waiting_sub_orders, orders.files_known, orders.has_process,
+       waiting_sub_orders, orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,

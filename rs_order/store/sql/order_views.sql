@@ -1,8 +1,10 @@
 -- name: orders
 -- Orders to be shown, each with its dataset tasks by label if its files are known: a row per task, or one
--- without a task. $1 ids.
+-- without a task. Whether an order has a process counts only for a retry, and takes longer than the rest of its row: it is
+-- read of those that may be retried. $1 ids.
 select orders.id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
-       orders.files_known, orders.has_process,
+       orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -27,7 +29,8 @@ select owner from orders where id = $1
 -- A page of the list of an owner, newest first, as above, and the length of the list in each row; a row without an
 -- order if the page is empty. $1 owner, $2 limit, $3 offset.
 select counted.total, orders.id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
-       orders.files_known, orders.has_process,
+       orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -64,7 +67,8 @@ where ($1::text is null or strpos(owner, $1) > 0)
 -- A page of the orders that a search finds, as above. $1 to $5 as above, $6 limit, $7 offset. The order by clause
 -- of the ids is replaced by one of these columns. Their values are those of the order's view.
 select orders.id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
-       orders.files_known, orders.has_process,
+       orders.files_known,
+       status in ('FAILED', 'DONE_WITH_WARNING') and orders.has_process as has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
