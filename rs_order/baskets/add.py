@@ -60,6 +60,7 @@ class AddToBasket:
             CatalogSearchFailed: the catalog rejected the search, or failed.
             ProcessUnusable: rs-processing gave no usable description of an attached process.
             RemoteUnavailable: a service doesn't answer.
+            InMaintenance: the caller's tenant is in maintenance.
             StoreConflict: other changes of the basket were faster at every attempt.
         """
         if not (request.engine_type or "").strip():
@@ -82,7 +83,7 @@ class AddToBasket:
         return await self._add(caller, searches_of(ids, self._clock.now()))
 
     async def _add(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Basket:
-        basket = await self._changes.find(caller)
+        basket = await self._changes.to_change(caller)
         try:
             found = await self._search(caller, requests)
             decide = partial(self._with_searches, caller, found)

@@ -4,7 +4,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rs_order.core.errors import CatalogSearchFailed, EmptyBasket, ProcessUnusable, TooManyItems
+from rs_order.core.errors import (
+    CatalogSearchFailed,
+    EmptyBasket,
+    InMaintenance,
+    ProcessUnusable,
+    TooManyItems,
+)
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Process, ProcessChoice
 from rs_order.domain.selection import Basket, BasketChange, DatasetSelection
@@ -79,21 +85,27 @@ class BasketChanges:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def find(self, caller: Caller) -> Basket:
-        """Return the caller's basket, or a new one that isn't stored yet."""
-        known = await self._store.baskets.of(caller.tenant, caller.email)
-        return known or Basket.new(caller.email)
-
     async def read(self, caller: Caller) -> Basket:
         """Return the caller's basket.
 
         Raises:
             EmptyBasket: the caller has no basket (B2).
         """
-        basket = await self.find(caller)
-        if basket.id is None:
+        basket = await self._store.baskets.of(caller.tenant, caller.email)
+        if basket is None:
             raise EmptyBasket
         return basket
+
+    async def to_change(self, caller: Caller) -> Basket:
+        """Return the caller's basket, or a new one that isn't stored yet.
+
+        Raises:
+            InMaintenance: the caller's tenant is in maintenance.
+        """
+        found = await self._store.baskets.to_change(caller.tenant, caller.email)
+        if found.in_maintenance:
+            raise InMaintenance(caller.tenant)
+        return found.basket or Basket.new(caller.email)
 
     async def create(self, caller: Caller) -> None:
         """Create an empty basket for the caller, unless there is one."""
@@ -112,17 +124,22 @@ class BasketChanges:
 
         Raises:
             EmptyBasket: the caller has no basket.
+            InMaintenance: the caller's tenant is in maintenance.
             StoreConflict: other changes were faster at every attempt; nothing was changed.
         """
-        read = self.find if create else self.read
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self._attempt(caller, decide, known or await read(caller))
+                return await self._attempt(caller, decide, known, create=create)
             except StoreConflict:
                 known = None
-        return await self._attempt(caller, decide, await read(caller))
+        return await self._attempt(caller, decide, None, create=create)
 
-    async def _attempt(self, caller: Caller, decide: Decide, basket: Basket) -> Basket:
+    async def _attempt(
+        self, caller: Caller, decide: Decide, known: Basket | None, *, create: bool
+    ) -> Basket:
+        basket = known or await self.to_change(caller)
+        if basket.id is None and not create:
+            raise EmptyBasket
         change = await decide(basket)
         if change is None:
             return basket

@@ -20,7 +20,7 @@ class EditBasket:
     """Edits an existing basket. All methods but ``empty`` raise EmptyBasket if there is none (B2).
 
     The methods that change the basket return the changed one, and raise StoreConflict if other changes were
-    faster at every attempt.
+    faster at every attempt, and InMaintenance.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, File, Request, Response, UploadFile
 
 from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.edit import EditBasket
+from rs_order.baskets.representation import basket_content
 from rs_order.contracts.basket_bodies import (
     BasketDto,
     BasketSelectionRequest,
@@ -78,7 +79,7 @@ def baskets_router(access: Access, baskets: BasketUseCases) -> APIRouter:
 
 def _answer(request: Request, basket: Basket) -> Response:
     """Return the basket in its envelope, which never has links (rest.md 5.1)."""
-    return json_answer(request, entity(BasketDto.of(basket)))
+    return json_answer(request, entity(basket_content(basket)))
 
 
 def _serve_whole(endpoints: Endpoints, baskets: BasketUseCases) -> None:
@@ -104,6 +105,7 @@ def _serve_additions(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 
     @endpoints.serve(
         SELECT_PRODUCTS,
+        finds_maintenance=True,
         model=_BASKET,
         responses={**BAD_BODY, **_TOO_MANY, **_SEARCH, **_UNAVAILABLE},
         documented=_NOTHING_FOUND,
@@ -140,6 +142,7 @@ def _serve_additions(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 def _serve_process(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         SET_PROCESSING,
+        finds_maintenance=True,
         model=_BASKET,
         responses={
             **_MALFORMED,
@@ -166,6 +169,7 @@ def _serve_process(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 def _serve_file_filter(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         SET_FILE_FILTER,
+        finds_maintenance=True,
         model=_BASKET,
         responses={
             **_MALFORMED,
@@ -191,6 +195,7 @@ def _serve_removals(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 
     @endpoints.serve(
         REMOVE_DATASET,
+        finds_maintenance=True,
         model=_BASKET,
         responses={400: "The id can't be read", **_UNAVAILABLE},
         documented=_NO_BASKET,
@@ -204,6 +209,7 @@ def _serve_removals(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 
     @endpoints.serve(
         REMOVE_DATED_SELECTION,
+        finds_maintenance=True,
         model=_BASKET,
         responses={
             400: "The id or the date can't be read",

@@ -9,8 +9,7 @@ from starlette.exceptions import HTTPException
 
 from rs_order.core.errors import ActionRejected
 from rs_order.ports import RemoteUnavailable
-from rs_order.rest.access import IN_MAINTENANCE
-from rs_order.rest.errors import HttpError, messages_of, status_of
+from rs_order.rest.errors import IN_MAINTENANCE, HttpError, messages_of, status_of
 from rs_order.store.errors import StoreConflict, StoreTimeout, StoreUnavailable
 
 _UNAVAILABLE: Final = 503

@@ -1,6 +1,5 @@
 """Baskets, the searches added to them, and the processes and filters of datasets (rest.md 5.1 to 5.4)."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,19 +7,10 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from rs_order.contracts.wire import DropNulls, Instant, Text, WireModel
-from rs_order.domain.files import DataType, FileFilter, FileKind
+from rs_order.domain.files import FileFilter, FileKind
 from rs_order.domain.ids import Urn
 from rs_order.domain.process import ProcessChoice
-from rs_order.domain.selection import (
-    Basket,
-    DatasetSelection,
-    DatedSelection,
-    SelectionRequest,
-    TypeTotals,
-    bytes_in,
-    files_in,
-    quota_of,
-)
+from rs_order.domain.selection import SelectionRequest
 
 _KINDS = frozenset(kind.value for kind in FileKind)
 
@@ -120,17 +110,6 @@ class BasketSelectionRequest(WireModel):
         examples=[_DATE],
     )
 
-    @classmethod
-    def of(cls, request: SelectionRequest) -> "BasketSelectionRequest":
-        return cls(
-            engine_type=request.engine_type,
-            dataset_urn=request.dataset_urn,
-            search_parameters=request.search_parameters,
-            entity_ids_to_include=list(request.include) or None,
-            entity_ids_to_exclude=list(request.exclude) or None,
-            selection_date=request.selection_date,
-        )
-
     def selection_request(self, now: datetime) -> SelectionRequest:
         """Return the search with the sender's selection date, or ``now`` if it has none."""
         return SelectionRequest(
@@ -158,28 +137,11 @@ class Counts(WireModel):
     quota: int = Field(description="RAWDATA files that storage holds.", examples=[8])
 
 
-def _counts(products: int, types: Mapping[DataType, TypeTotals]) -> dict[str, int]:
-    return {
-        "objects_count": products,
-        "files_count": files_in(types),
-        "files_size": bytes_in(types),
-        "quota": quota_of(types),
-    }
-
-
 class ItemsSelectionDto(Counts):
     """A search in a basket, with its totals when it was added."""
 
     date: Instant = Field(description="Equals the request's `selectionDate`.", examples=[_DATE])
     selection_request: BasketSelectionRequest = Field(alias="selectionRequest")
-
-    @classmethod
-    def of(cls, search: DatedSelection) -> "ItemsSelectionDto":
-        return cls(
-            date=search.request.selection_date,
-            selection_request=BasketSelectionRequest.of(search.request),
-            **_counts(search.products, search.types),
-        )
 
 
 class DatasetSelectionDto(Counts):
@@ -198,22 +160,6 @@ class DatasetSelectionDto(Counts):
         None, alias="fileSelectionDescription"
     )
 
-    @classmethod
-    def of(cls, selection: DatasetSelection) -> "DatasetSelectionDto":
-        if selection.id is None:
-            raise ValueError(f"the selection of {selection.urn} isn't stored yet")
-        process, wanted = selection.process, selection.file_filter
-        searches = sorted(selection.searches, key=lambda one: one.request.selection_date)
-        return cls(
-            id=selection.id,
-            dataset_ipid=selection.urn,
-            dataset_label=selection.label,
-            items_selections=[ItemsSelectionDto.of(search) for search in searches],
-            process_dataset_description=ProcessDescription.of(process) if process else None,
-            file_selection_description=FileSelectionDescription.of(wanted) if wanted else None,
-            **_counts(selection.products, selection.types),
-        )
-
 
 class BasketDto(WireModel):
     """A user's basket."""
@@ -226,19 +172,6 @@ class BasketDto(WireModel):
         alias="datasetSelections", description="By `datasetLabel`, whatever its case."
     )
     quota: int = Field(description="Of all datasets.", examples=[8])
-
-    @classmethod
-    def of(cls, basket: Basket) -> "BasketDto":
-        if basket.id is None:
-            raise ValueError(f"the basket of {basket.owner} isn't stored yet")
-        selections = [DatasetSelectionDto.of(one) for one in basket.selections]
-        selections.sort(key=lambda one: (one.dataset_label.casefold(), one.id))
-        return cls(
-            id=basket.id,
-            owner=basket.owner,
-            dataset_selections=selections,
-            quota=sum(one.quota for one in selections),
-        )
 
 
 def _each_once(urns: list[str] | None) -> tuple[Urn, ...]:

@@ -122,6 +122,8 @@ async def call_concurrently(
 
     If a call raises an exception, the other calls are cancelled and the exception is raised.
     """
+    if len(items) == 1:  # the most frequent case needs no task
+        return [await call(items[0])]
     results: list[Result] = []
     for start in range(0, len(items), limit):
         running = [asyncio.ensure_future(call(item)) for item in items[start : start + limit]]

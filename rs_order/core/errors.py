@@ -11,6 +11,7 @@ UseCaseRejected
 │   ├── UnknownSubscription  the user has no subscription with this id
 │   └── NothingToHold      the user or the order to be held doesn't exist
 ├── ForbiddenToCaller      it belongs to another user
+├── InMaintenance          the tenant is in maintenance, so its data may not be changed
 ├── EmptyBasket            the basket is empty or doesn't exist
 ├── EmptySelection         a search finds no file that can be ordered
 ├── InvalidInput           the input is well-formed and breaks a rule
@@ -46,6 +47,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from rs_order.domain.holds import HeldThing
+from rs_order.domain.ids import Tenant
 from rs_order.domain.tallies import FileTotals
 
 
@@ -114,6 +116,13 @@ class NothingToHold(NotFound):
 
 class ForbiddenToCaller(UseCaseRejected):
     code = "forbidden"
+
+
+class InMaintenance(UseCaseRejected):
+    code = "maintenance"
+
+    def __init__(self, tenant: Tenant) -> None:
+        super().__init__(f"Tenant {tenant} in maintenance!")
 
 
 class EmptyBasket(UseCaseRejected):

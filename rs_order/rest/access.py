@@ -14,11 +14,12 @@ from rs_order.contracts.platform_names import (
     PUBLIC,
     REGISTERED_USER,
 )
+from rs_order.core.errors import InMaintenance
 from rs_order.correlation_ids import correlation_id
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Resource, RoleAccess
-from rs_order.rest.errors import ACCESS_DENIED, HttpError
+from rs_order.rest.errors import ACCESS_DENIED, IN_MAINTENANCE, HttpError
 from rs_order.rest.forwarded import header_of
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.rate_limits import RequestLimits
@@ -113,8 +114,6 @@ def audit_actor(caller: Caller) -> AuditActor:
     return AuditActor(caller.email, Door.REST, caller.role, correlation_id())
 
 
-IN_MAINTENANCE: Final = 515
-"""The status of a change that is rejected because its project is in maintenance."""
 _BEARER: Final = "Bearer"
 _PUBLIC_EMAIL: Final = "public@regards.com"
 
@@ -209,7 +208,7 @@ async def require_no_maintenance(
     if verb == "GET" or resource == DISABLE_MAINTENANCE:
         return
     if await access.maintenance.covers(caller.tenant):
-        raise HttpError(IN_MAINTENANCE, f"Tenant {caller.tenant} in maintenance!")
+        raise HttpError(IN_MAINTENANCE, str(InMaintenance(caller.tenant)))
 
 
 def require_allowed_role(access: Access, caller: Caller, resource: Resource) -> None:

@@ -1,7 +1,7 @@
-"""Reads the arguments of endpoints that have no body, in the way that FastAPI does.
+"""Reads the arguments of endpoints in the way that FastAPI does, with a JSON body if they have one.
 
 FastAPI finds out at each request what the parameters of an endpoint are. That took a quarter of the time
-of a short request outside of the database, so it is done once here. Endpoints with a body, or with parameters
+of a short request outside of the database, so it is done once here. Endpoints with a form, or with parameters
 of other kinds, are left to FastAPI, and so are requests with an argument that can't be read: it answers why.
 """
 
@@ -12,13 +12,15 @@ from datetime import timedelta
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from fastapi import Request, Response
+from fastapi import Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_JSON: Final = "application/json"
 _SIMPLE_DEFAULTS: Final = (NoneType, str, int, bool, timedelta)
 """FastAPI copies a default for each request. These need no copy."""
 
@@ -114,6 +116,53 @@ def _takes_many(annotation: Any) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Body:
+    """A parameter that takes the whole JSON body."""
+
+    name: str
+    field: Any
+    """The framework's field, which validates."""
+
+    @classmethod
+    def of(cls, fields: Sequence[Any]) -> "_Body | None":
+        """Return the parameter, or None if the body is of a kind that only the framework reads."""
+        if len(fields) != 1:
+            return None
+        (field,) = fields
+        info = field.field_info
+        whole = isinstance(info, params.Body) and not isinstance(info, params.Form)
+        return cls(field.name, field) if whole and not info.embed else None
+
+    async def read(self, request: Request) -> Any:
+        """Return the argument.
+
+        Raises:
+            Unreadable: there is no body, it isn't JSON, or it is invalid.
+            HTTPException: it is too long.
+        """
+        content = await self._content(request)
+        if content is None:
+            raise Unreadable
+        argument, errors = self.field.validate(content, {}, loc=())
+        if errors:
+            raise Unreadable
+        return argument
+
+    @staticmethod
+    async def _content(request: Request) -> Any:
+        """Return the values of the JSON; the request keeps them, and the framework may read them again."""
+        media_type = request.headers.get("Content-Type", "").partition(";")[0]
+        if media_type.strip().lower() != _JSON:
+            raise Unreadable
+        try:
+            return await request.json()
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise Unreadable from error
+
+
+@dataclass(frozen=True, slots=True)
 class Arguments:
     """The parameters of a function."""
 
@@ -122,12 +171,13 @@ class Arguments:
     parameters: Sequence[_Parameter]
     dependencies: Mapping[str, tuple[Callable[..., Awaitable[Any]], "Arguments"]]
     """By the name of the parameter that takes the result; each with its own parameters."""
+    body: _Body | None = None
 
     @classmethod
     def of(cls, dependant: Dependant) -> "Arguments | None":
         """Return the parameters, or None if one of them is of a kind that only the framework reads."""
         others = (
-            *(dependant.body_params, dependant.cookie_params, dependant.concurrency),
+            *(dependant.cookie_params, dependant.concurrency),
             *(dependant.response_param_name, dependant.background_tasks_param_name),
             *(dependant.security_scopes_param_name, dependant.own_oauth_scopes),
             *(dependant.http_connection_param_name, dependant.websocket_param_name),
@@ -140,29 +190,34 @@ class Arguments:
         dependencies = {}
         for one in dependant.dependencies:
             known = cls.of(one)
-            if known is None or one.call is None or one.name is None:
+            if known is None or known.body or one.call is None or one.name is None:
                 return None
             dependencies[one.name] = _coroutine(one.call), known
         known_parameters = [one for one in parameters if one is not None]
+        body = _Body.of(dependant.body_params)
         if (
             any(others)
+            or (body is None and dependant.body_params)
             or len(known_parameters) < len(parameters)
             or not (inspect.iscoroutinefunction(dependant.call) or inspect.isclass(dependant.call))
         ):
             return None
-        return cls(dependant.request_param_name, known_parameters, dependencies)
+        return cls(dependant.request_param_name, known_parameters, dependencies, body)
 
     async def read(self, request: Request) -> dict[str, Any]:
         """Return the arguments by name.
 
         Raises:
             Unreadable: one is missing or invalid.
+            HTTPException: the body is too long.
         """
         values: dict[str, Any] = {}
         for name, (call, arguments) in self.dependencies.items():
             values[name] = await call(**await arguments.read(request))
         for parameter in self.parameters:
             values[parameter.name] = parameter.read(_values(request, parameter.source))
+        if self.body is not None:
+            values[self.body.name] = await self.body.read(request)
         if self.request is not None:
             values[self.request] = request
         return values

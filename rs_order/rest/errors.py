@@ -27,10 +27,13 @@ from rs_order.rest.problems import (
 from rs_order.store.errors import StoreConflict, StoreTimeout, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
+IN_MAINTENANCE: Final = 515
+"""The status of a change that is rejected because its project is in maintenance."""
 
 STATUS: Final[dict[type[Exception], int]] = {
     errors.NotFound: 404,
     errors.ForbiddenToCaller: 403,
+    errors.InMaintenance: IN_MAINTENANCE,
     errors.EmptyBasket: 204,
     errors.EmptySelection: 204,
     errors.InvalidInput: 422,
@@ -58,8 +61,8 @@ STATUS: Final[dict[type[Exception], int]] = {
 """The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
 
 _BODILESS: Final = frozenset({204, 304})
-_PAUSES: Final = {503: RETRY_SECONDS, 515: LONG_PAUSE}
-"""``Retry-After`` of failures that pass, in seconds. 515: the project is in maintenance."""
+_PAUSES: Final = {503: RETRY_SECONDS, IN_MAINTENANCE: LONG_PAUSE}
+"""``Retry-After`` of failures that pass, in seconds."""
 
 
 class Messages(WireModel):

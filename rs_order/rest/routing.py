@@ -1,6 +1,7 @@
 """Registers endpoints. Each has a resource, and its caller is checked before its body is read."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response, params
@@ -13,7 +14,6 @@ from rs_order.contracts.platform_names import ADMINISTRATORS
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource
 from rs_order.rest.access import (
-    IN_MAINTENANCE,
     Access,
     authenticate,
     require_allowed_address,
@@ -23,7 +23,7 @@ from rs_order.rest.access import (
     require_served_tenant,
 )
 from rs_order.rest.arguments import handler_of
-from rs_order.rest.errors import HttpError, Messages
+from rs_order.rest.errors import IN_MAINTENANCE, HttpError, Messages
 from rs_order.rest.forwarded import header_of
 from rs_order.rest.keyed_requests import (
     KEY_HEADER,
@@ -100,6 +100,7 @@ class Endpoints:
         documented: Documented | None = None,
         max_body: int = MAX_BODY,
         creates: bool = False,
+        finds_maintenance: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function that serves a resource.
 
@@ -114,6 +115,8 @@ class Endpoints:
             max_body: the largest body in bytes. A larger one gets 413.
             creates: it creates something each time, so an ``Idempotency-Key`` counts, and the answer has the
                 caller's rate (faces.md I-1, H-1).
+            finds_maintenance: its use case reads with its first statement whether the tenant is in
+                maintenance, and raises ``InMaintenance`` then, so no statement reads that before.
         """
         used = verb or resource.verb
         failures = {**_common_responses(resource, used), **(responses or {})}
@@ -121,12 +124,15 @@ class Endpoints:
             failures.setdefault(400, "A parameter can't be read")
         described = _described(failures, documented or {}, model, success, problems=self._problems)
         route = _protected_route(
-            self._access,
-            resource,
-            max_body,
-            keyed=self._keyed,
-            creates=creates,
-            problems=self._problems,
+            _Protection(
+                access=self._access,
+                resource=resource,
+                max_body=max_body,
+                keyed=self._keyed,
+                creates=creates,
+                finds_maintenance=finds_maintenance,
+                problems=self._problems,
+            )
         )
         extra = {"parameters": [documented_key()]} if creates else None
         if creates:
@@ -170,15 +176,52 @@ def _response_class(media_type: str | None) -> type[Response]:
     return type("TypedResponse", (base,), {"media_type": media_type})
 
 
-def _protected_route(
-    access: Access,
-    resource: Resource,
-    max_body: int,
-    *,
-    keyed: KeyedAnswers | None,
-    creates: bool,
-    problems: bool,
-) -> type[APIRoute]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Protection:
+    """The checks before an endpoint reads its body. ``Endpoints.serve`` explains the members."""
+
+    access: Access
+    resource: Resource
+    max_body: int
+    keyed: KeyedAnswers | None
+    creates: bool
+    finds_maintenance: bool
+    problems: bool
+
+    async def answer(self, request: Request, handle: Handler, media_type: str | None) -> Response:
+        """Return the answer of the handler if all checks allow the request."""
+        access, resource = self.access, self.resource
+        if self.problems:
+            answer_with_problems(request.scope)
+        caller = authenticate(request, access)
+        rate = require_allowed_rate(request, access, caller, resource)
+        if resource.of_tenant:
+            await require_served_tenant(access, caller)
+        await require_allowed_address(request, access, caller)
+        if not self.finds_maintenance:
+            await require_no_maintenance(access, caller, resource, request.method)
+        try:
+            require_allowed_role(access, caller, resource)
+            request.state.caller = caller
+            if media_type is not None:
+                require_media_type(request, media_type)
+            answer = await self._handled(limited(request, self.max_body), caller, handle)
+        except Exception:
+            if self.finds_maintenance:
+                # Whatever else is wrong with a request, maintenance is what it is told.
+                await require_no_maintenance(access, caller, resource, request.method)
+            raise
+        if self.creates:
+            add_rate_fields(answer, rate)
+        return answer
+
+    async def _handled(self, request: Request, caller: Caller, handle: Handler) -> Response:
+        if self.creates and self.keyed is not None and KEY_HEADER in request.headers:
+            return await self.keyed.answer(request, caller, self.resource, handle)
+        return await handle(request)
+
+
+def _protected_route(protection: _Protection) -> type[APIRoute]:
     class ProtectedRoute(APIRoute):
         """Rejects callers that may not use the resource, and bodies that the endpoint can't read."""
 
@@ -187,27 +230,7 @@ def _protected_route(
             media_type = media_type_of(self)
 
             async def protected(request: Request) -> Response:
-                if problems:
-                    answer_with_problems(request.scope)
-                caller = authenticate(request, access)
-                rate = require_allowed_rate(request, access, caller, resource)
-                if resource.of_tenant:
-                    await require_served_tenant(access, caller)
-                await require_allowed_address(request, access, caller)
-                await require_no_maintenance(access, caller, resource, request.method)
-                require_allowed_role(access, caller, resource)
-                request.state.caller = caller
-                if media_type is not None:
-                    require_media_type(request, media_type)
-                request = limited(request, max_body)
-                if not creates:
-                    return await handle(request)
-                if keyed is not None and KEY_HEADER in request.headers:
-                    answer = await keyed.answer(request, caller, resource, handle)
-                else:
-                    answer = await handle(request)
-                add_rate_fields(answer, rate)
-                return answer
+                return await protection.answer(request, handle, media_type)
 
             return protected
 

@@ -1,6 +1,7 @@
 """Baskets. A basket is read as a whole; only what changed is written."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rs_order.domain.files import DataType
@@ -39,6 +40,15 @@ async def put_selections(
     await connection.execute(SQL["put_selections"], records)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBasket:
+    """The basket of an owner, if there is one."""
+
+    basket: Basket | None
+    in_maintenance: bool
+    """True if the tenant is in maintenance, so that nothing may be changed."""
+
+
 class Baskets:
     """The interactive baskets of users. It never shows the baskets of orders (W12).
 
@@ -51,7 +61,12 @@ class Baskets:
 
     async def of(self, tenant: Tenant, owner: str) -> Basket | None:
         """Return the owner's basket with its contents, or None if there is none."""
-        return basket_of(owner, await read_rows(self._pool, tenant, SQL["of_owner"], owner))
+        return (await self.to_change(tenant, owner)).basket
+
+    async def to_change(self, tenant: Tenant, owner: str) -> "FoundBasket":
+        """Return the owner's basket, and whether it may be changed."""
+        rows = await read_rows(self._pool, tenant, SQL["of_owner"], owner, tenant)
+        return FoundBasket(basket_of(owner, rows), in_maintenance=rows[0]["in_maintenance"])
 
     async def create(self, tenant: Tenant, owner: str) -> None:
         """Create an empty basket for the owner, unless there is one (B2)."""
@@ -83,7 +98,7 @@ class Baskets:
 
 def basket_of(owner: str, rows: Sequence[Row]) -> Basket | None:
     """Return the basket in the rows of the statement ``of_owner``, or None if there is none."""
-    if not rows:
+    if rows[0]["basket"] is None:
         return None
     selections = tuple(
         dataset_selection_of(row, row["searches"] or ()) for row in rows if row["id"] is not None

@@ -84,6 +84,9 @@ async def test_the_date_stays_when_nothing_changes(
         ("DELETE", "/settings/app_sub_order_duration"),
         ("POST", "/microservice/configuration"),
         ("PUT", f"/maintenance/{TENANT}/enable"),
+        ("POST", "/order/basket/selection"),
+        ("PUT", "/order/basket/dataset/x/updateFileFilters"),
+        ("DELETE", "/order/basket/dataset/1"),
     ],
 )
 async def test_changes_are_rejected(admin: httpx.AsyncClient, verb: str, path: str) -> None:
@@ -120,6 +123,18 @@ async def test_maintenance_is_checked_before_the_role(
         answer = await jane.delete("/settings/app_sub_order_duration")
 
     assert (answer.status_code, answer.json()) == REFUSED
+
+
+async def test_a_basket_stays_as_it_is(here: Platform, admin: httpx.AsyncClient) -> None:
+    """Its changes find out about maintenance with their first statement, and can be read all the time."""
+    search = {"engineType": "legacy", "searchParameters": {"q": ["*"]}}
+    async with here.client(new_user(here), tenant=TENANT) as jane, in_maintenance(admin):
+        answer = await jane.post("/order/basket/selection", json=search)
+        read = await jane.get("/order/basket")
+
+    assert (answer.status_code, answer.json()) == REFUSED
+    assert answer.headers["Retry-After"] == "300"
+    assert read.status_code == 204
 
 
 async def test_disable_ends_the_maintenance(admin: httpx.AsyncClient) -> None:

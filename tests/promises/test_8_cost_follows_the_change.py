@@ -432,7 +432,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("file_views", "available", (2, 20, 0)),
     ("file_views", "count_available_of_sub_order", (2, 2)),
     ("file_views", "available_of_sub_order", (2, 2, 20, 0)),
-    ("baskets", "of_owner", ("user1",)),
+    ("baskets", "of_owner", ("user1", "project1")),
     ("baskets", "change", (1, 1, "user1", [1], "[]")),
     ("orders", "lock_basket", ("user1",)),
 ]

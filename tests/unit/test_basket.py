@@ -8,12 +8,13 @@ from uuid import UUID
 
 import pytest
 
+from rs_order.baskets.representation import basket_content
 from rs_order.completion.read_page import PageReader
-from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
+from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
-from rs_order.domain.instants import parse_instant
+from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.selection import (
@@ -190,7 +191,7 @@ def test_the_example_of_the_contract() -> None:
         file_filter=FileFilter(frozenset({FileKind.RAWDATA}), ".*\\.nc"),
     )
 
-    assert BasketDto.of(Basket(BasketId(3), "jane@x.org", 0, (selection,))).to_wire() == {
+    assert basket_content(Basket(BasketId(3), "jane@x.org", 0, (selection,))) == {
         "id": 3,
         "owner": "jane@x.org",
         "datasetSelections": [
@@ -233,23 +234,23 @@ def test_the_order_of_selections_in_a_basket() -> None:
         replace(a_selection(late, early), label=label, id=DatasetSelectionId(id_))
         for id_, label in ((4, "b"), (3, "a"), (2, "B"), (1, "c"))
     )
-    shown = BasketDto.of(Basket(BasketId(1), "jane", 0, selections))
+    shown = basket_content(Basket(BasketId(1), "jane", 0, selections))
 
-    assert [one.id for one in shown.dataset_selections] == [3, 2, 4, 1]
-    assert [item.date for item in shown.dataset_selections[0].items_selections] == [
-        AT - timedelta(days=1),
-        AT,
+    assert [one["id"] for one in shown["datasetSelections"]] == [3, 2, 4, 1]
+    assert [item["date"] for item in shown["datasetSelections"][0]["itemsSelections"]] == [
+        wire_instant(AT - timedelta(days=1)),
+        wire_instant(AT),
     ]
-    assert shown.quota == 4 * 5
+    assert shown["quota"] == 4 * 5
 
 
 def test_a_process_is_shown_with_its_parameters() -> None:
     choice = ProcessChoice(UUID(int=5), {"epsg": "4326"})
-    shown = BasketDto.of(
+    shown = basket_content(
         Basket(BasketId(1), "jane", 0, (replace(a_selection(a_search()), process=choice),))
     )
 
-    assert shown.to_wire()["datasetSelections"][0]["processDatasetDescription"] == {
+    assert shown["datasetSelections"][0]["processDatasetDescription"] == {
         "processBusinessId": str(UUID(int=5)),
         "parameters": {"epsg": "4326"},
     }

@@ -1,11 +1,14 @@
-"""Lists build their items without the models that document them, and the items are the models'."""
+"""Lists and baskets are built without the models that document them, and are the models'."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
+from rs_order.baskets.representation import basket_content
+from rs_order.contracts.basket_bodies import BasketDto
 from rs_order.contracts.order_bodies import OrderDataFile, OrderDataFileDTO, OrderDto
 from rs_order.contracts.wire import WireModel
 from rs_order.core.links import DownloadLinks
@@ -13,10 +16,25 @@ from rs_order.core.reason_texts import Language
 from rs_order.core.waiting_orders import Waiting
 from rs_order.domain.estimates import Silence
 from rs_order.domain.expectations import Expected
-from rs_order.domain.files import FileFilter, FileKind
-from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId
+from rs_order.domain.files import DataType, FileFilter, FileKind
+from rs_order.domain.ids import (
+    BasketId,
+    DataFileId,
+    DatasetSelectionId,
+    DatasetTaskId,
+    OrderId,
+    SubOrderId,
+    Urn,
+)
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.reasons import ReasonCode, WaitingReason
+from rs_order.domain.selection import (
+    Basket,
+    DatasetSelection,
+    DatedSelection,
+    SelectionRequest,
+    TypeTotals,
+)
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.orders.file_lists import available_file, data_file
 from rs_order.orders.representation import order_content, wait_members
@@ -85,6 +103,31 @@ def an_order(*, whole: bool) -> OrderView:
     )
 
 
+def a_basket(*, whole: bool) -> Basket:
+    request = SelectionRequest(
+        engine_type="legacy",
+        selection_date=NOW,
+        dataset_urn=Urn("URN:1") if whole else None,
+        search_parameters={"q": ["é"]} if whole else {},
+        include=(Urn("URN:2"),) if whole else (),
+        exclude=(Urn("URN:3"),) if whole else (),
+    )
+    types = {DataType.RAWDATA: TypeTotals(files=10, bytes=2**40, external_files=2)}
+    selection = DatasetSelection(
+        urn=Urn("URN:1"),
+        label="one",
+        products=5,
+        files=10,
+        bytes=2**40,
+        types=types,
+        file_filter=FileFilter(frozenset({FileKind.RAWDATA}), ".*") if whole else None,
+        searches=(DatedSelection(request, 5, types),),
+        process=ProcessChoice(UUID(int=7), {"a": "b"}) if whole else None,
+        id=DatasetSelectionId(7),
+    )
+    return Basket(BasketId(3), "jane@example.org", 1, (selection,))
+
+
 def waits(*, whole: bool) -> dict[str, Any]:
     reason = WaitingReason(ReasonCode.STORAGE_RESTORING, files=3)
     expected = Expected(NOW, NOW, level=0.9, samples=100) if whole else Silence.NO_HISTORY
@@ -98,12 +141,12 @@ def test_items_are_those_of_their_models(whole: bool) -> None:
     items: list[tuple[type[WireModel], dict[str, Any]]] = [
         (OrderDataFile, data_file(file)),
         (OrderDataFileDTO, available_file(file, LINKS)),
+        (BasketDto, basket_content(a_basket(whole=whole))),
         (OrderDto, {**order_content(an_order(whole=whole)), **waits(whole=whole)}),
     ]
     for model, item in items:
         wire = model.model_validate(item).to_wire()
-        assert item == wire
-        assert list(item) == list(wire)
+        assert orjson.dumps(item) == orjson.dumps(wire)
         assert (
             set(item) - {field.alias or name for name, field in model.model_fields.items()} == set()
         )

@@ -1,13 +1,14 @@
 -- name: of_owner
--- The interactive basket of an owner: a row for each dataset selection with its searches, or one without.
--- $1 owner.
-select basket.id as basket, basket.version, selected.id, dataset_urn, dataset_label, products_count, files_count,
+-- The interactive basket of an owner: a row for each dataset selection with its searches, or one without; one without a
+-- basket if there is none. Each row says whether the tenant is in maintenance. $1 owner, $2 tenant.
+select exists (select from rs_order.tenant where name = $2 and active and maintenance) as in_maintenance,
+       basket.id as basket, basket.version, selected.id, dataset_urn, dataset_label, products_count, files_count,
        files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters,
        (select jsonb_agg(to_jsonb(dated) order by selection_date, position)
         from dated_selection dated where dataset_selection_id = selected.id) as searches
-from basket
+from (select) as one
+left join basket on owner = $1 and order_id is null
 left join dataset_selection selected on basket_id = basket.id
-where owner = $1 and order_id is null
 order by selected.id
 
 -- name: create
