@@ -72,7 +72,7 @@ class QueuePlace:
     """True if one of the order's sub-orders in the queue is of a process."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes three times as long to create
 class Expected:
     """The times between which an order is expected, rounded outward."""
 
