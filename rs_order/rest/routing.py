@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from rs_order.contracts.platform_names import ADMINISTRATORS
+from rs_order.core.errors import InMaintenance
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource
 from rs_order.rest.access import (
@@ -33,6 +34,7 @@ from rs_order.rest.keyed_requests import (
 )
 from rs_order.rest.problems import answer_with_problems, documented_problem
 from rs_order.rest.rate_limits import add_rate_fields
+from rs_order.store.errors import StoreError
 
 MAX_BODY: Final = 2**20
 """Largest JSON body in bytes. The largest one that peers send has some kilobytes."""
@@ -206,6 +208,8 @@ class _Protection:
             if media_type is not None:
                 require_media_type(request, media_type)
             answer = await self._handled(limited(request, self.max_body), caller, handle)
+        except (InMaintenance, StoreError):
+            raise
         except Exception:
             if self.finds_maintenance:
                 # Whatever else is wrong with a request, maintenance is what it is told.

@@ -6,10 +6,12 @@ The lists have 20 orders of one sub-order each. Those of the first wait for stor
 a range; those of the second are done, so no reason is read. They are otherwise the same.
 
 The ratio of the two is missed because a list without reasons is one statement and little else, so that one
-with reasons may take 0.2 ms more. The reasons of 20 orders take one more statement of 0.6 ms, which joins
-what nine tables say of each order, and about 20 µs of Python per order: its facts, its reason among those of
-its groups, and its range from the ratios of the samples. Nothing is kept from one request to the next,
-because other instances change what it follows from.
+with reasons may take 0.15 ms more. The reasons of 20 orders take one more statement of 0.6 ms, which joins
+what nine tables say of each order: 0.35 ms of it in PostgreSQL, none of whose parts takes more than 0.05 ms.
+And they take about 25 µs of Python per order: its facts, its reason among those of its groups, and its range
+from the ratios of the samples. What makes lists faster makes the one without reasons faster, too, and the
+ratio worse. Nothing is kept from one request to the next, because other instances change what it follows
+from.
 """
 
 from collections import defaultdict
