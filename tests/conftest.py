@@ -32,7 +32,6 @@ pytest_plugins = [
     "tests.support.slow_first",
     "tests.support.progress",
     "tests.support.secrets",
-    "tests.support.measurement",
 ]
 
 settings.register_profile("suite", deadline=None)

@@ -22,7 +22,6 @@ from tests.stateful.fakes import TENANT
 from tests.stateful.following import follow
 from tests.stateful.moves import CHECKSUMS, Move, moves
 from tests.stateful.order_harness import OrderHarness, prepare_checks
-from tests.support.measurement import unmeasured
 
 MOVES = 50
 """The number of moves in a sequence."""
@@ -59,8 +58,7 @@ def run_sequences(
                 report = loop.run_until_complete(_report(harness, made, failure))
                 pytest.fail(report, pytrace=False)
 
-        with unmeasured():
-            sequence()
+        sequence()
 
 
 async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
