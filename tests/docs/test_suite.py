@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.slow_first import FILES
+
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 END_TO_END = ("acceptance", "api")
@@ -128,6 +130,10 @@ def test_w45_sleeps_are_found(code: str, *, found: bool) -> None:
 def test_w45_disabled_tests_are_found(code: str, *, found: bool) -> None:
     """The check above finds each way to disable a test."""
     assert any(map(_skips, ast.walk(ast.parse(code)))) is found
+
+
+def test_the_files_with_known_durations_exist() -> None:
+    assert [name for name in FILES if not (TESTS / name).is_file()] == []
 
 
 @pytest.mark.parametrize("fact", range(1, 15))

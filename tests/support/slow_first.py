@@ -26,6 +26,20 @@ SECONDS = {
     "docs": 0.5,
 }
 """What a test with servers takes in a package, about; those of other packages take half a second."""
+FILES = {
+    "acceptance/test_mails.py": 40.0,
+    "acceptance/test_moving_in.py": 40.0,
+    "acceptance/test_replay.py": 40.0,
+    "amqp/test_connection.py": 60.0,
+    "api/test_who_may_call.py": 45.0,
+    "cli/test_serve.py": 40.0,
+    "docs/test_tutorial.py": 60.0,
+    "integration/test_webhooks.py": 60.0,
+    "promises/test_2_webhooks.py": 60.0,
+    "promises/test_5_long_recall.py": 110.0,
+    "stateful/test_orders_of_users.py": 120.0,
+}
+"""What a file takes in which tests take far longer than others of the package."""
 OTHER_SECONDS = 0.5
 QUICK_SECONDS = 0.05
 """A test without servers."""
@@ -36,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seconds: defaultdict[Path, float] = defaultdict(float)
     for item in items:
         seconds[item.path] += _seconds(item)
+    for name, known in FILES.items():
+        seconds[TESTS / name] = known
     items.sort(key=lambda item: (-seconds[item.path], str(item.path)))
 
 
