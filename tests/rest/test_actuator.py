@@ -3,12 +3,18 @@
 import httpx
 import pytest
 
+from rs_order.app.rest import create_app
 from rs_order.contracts.administration import HealthStatus
 from rs_order.ports import ComponentHealth
-from tests.rest.conftest import FakeHealth, bearer
+from tests.rest.conftest import FakeHealth, MakeApp, bearer
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 """No test of this module reads an order, so one kind of store is enough."""
+
+
+@pytest.fixture
+def make_app() -> MakeApp:
+    return create_app
 
 
 async def test_health_is_up_and_needs_no_token(base_url: str) -> None:

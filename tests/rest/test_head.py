@@ -3,10 +3,17 @@
 import httpx
 import pytest
 
+from rs_order.app.rest import create_app
+from tests.rest.conftest import MakeApp
 from tests.rest.fake_downloads import DownloadableOrder
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 """What is tested is the interface, so one kind of store is enough."""
+
+
+@pytest.fixture
+def make_app() -> MakeApp:
+    return create_app
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
