@@ -7,8 +7,10 @@ Tests that stop or restart a server use ``own_database`` or ``own_broker``.
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import cache
 
 import asyncpg
+import httpx
 import pytest
 import structlog
 from hypothesis import settings
@@ -50,6 +52,11 @@ structlog.configure(
 The output is that of the process. A command that a test runs in this process has one of its own, which is
 closed when it ends; a service that logs to it at that moment would end, too.
 """
+
+pytest.MonkeyPatch().setattr(
+    "httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)
+)
+"""All clients share the certificates, whose reading takes 20 ms for each client: longer than a request."""
 
 _WITHOUT_GIVEN_SERVERS = ThisMachine(environment={})
 """Ignores the URLs of given servers: a test must not stop a server that isn't its own."""

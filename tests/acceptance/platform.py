@@ -42,10 +42,16 @@ class Platform:
 
     async def rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
         """Run a query in the tenant's schema."""
+        async with self.connection() as connection:
+            return list(await connection.fetch(query, *parameters))
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Open a connection whose statements are about the tenant's schema."""
         connection = await asyncpg.connect(self.database_url)
         try:
             await connection.execute(f"set search_path to order_{TENANT}")
-            return list(await connection.fetch(query, *parameters))
+            yield connection
         finally:
             await connection.close()
 

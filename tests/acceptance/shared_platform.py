@@ -57,7 +57,8 @@ async def put_in_queue(
 
 async def until_rows(platform: Platform, query: str, *parameters: Any) -> None:
     """Wait until a query finds a row, where no message signals the change (for example a cancelled order)."""
-    await eventually(lambda: platform.rows(query, *parameters), query)
+    async with platform.connection() as connection:
+        await eventually(lambda: connection.fetch(query, *parameters), query)
 
 
 async def state_of(platform: Platform, order_id: int) -> str:
