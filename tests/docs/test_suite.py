@@ -50,6 +50,10 @@ SLEEPS = {
     ): "a measurement: it begins once nothing was due for a while",
     ("benchmarks/requesting.py", "Requester"): "a peer that requests orders at a given rate",
     (
+        "benchmarks/requesting.py",
+        "UnreadResponses",
+    ): "a measurement, which counts what is in a queue without reading it",
+    (
         "benchmarks/large_orders.py",
         "_watch",
     ): "a measurement, which samples the locks of another process",
