@@ -11,12 +11,12 @@ happens.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from rs_order.console.live import MOST_OF_A_USER
 from rs_order.domain.ids import Tenant
@@ -87,28 +87,36 @@ async def measure(quick: bool, orders: int | None = None) -> Report:
         sides = {name: side(name) for name in pages}
         rounds = rounds_of(quick)
         rates = await interleaved(rounds, sides)
-        paints = {name: await _paints(service.reported, pages[name], rounds) for name in pages}
+        paints = await _paints(service.reported, pages, rounds)
         tabs = await _tabs(service, quick=quick)
     return _report(rates, loads, orders, paints, tabs)
 
 
-async def _paints(url: str, page: Requested, rounds: int) -> tuple[float, ...]:
-    """Return after how many ms the largest content of a page was painted, on first visits."""
-    found: list[float] = []
+async def _paints(
+    url: str, pages: Mapping[str, Requested], rounds: int
+) -> dict[str, tuple[float, ...]]:
+    """Return after how many ms the largest content of each page was painted, on first visits."""
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(
             executable_path=await program(CHROMIUM), args=["--no-sandbox"]
         )
-        for _ in range(rounds):
-            context = await chromium.new_context(
-                extra_http_headers={"Authorization": f"Bearer {page.token}"}
-            )
-            shown = await context.new_page()
-            await shown.goto(f"{url}{page.path}")
-            found.append(float(await shown.evaluate(_PAINTED)))
-            await context.close()
+        paints = {
+            name: tuple([await _paint(chromium, url, page) for _ in range(rounds)])
+            for name, page in pages.items()
+        }
         await chromium.close()
-    return tuple(found)
+    return paints
+
+
+async def _paint(chromium: Browser, url: str, page: Requested) -> float:
+    context = await chromium.new_context(
+        extra_http_headers={"Authorization": f"Bearer {page.token}"}
+    )
+    shown = await context.new_page()
+    await shown.goto(f"{url}{page.path}")
+    painted = float(await shown.evaluate(_PAINTED))
+    await context.close()
+    return painted
 
 
 async def _tabs(service: Child, *, quick: bool) -> tuple[int, float]:

@@ -35,7 +35,7 @@ ORDERS, QUICK_ORDERS = 100_000, 100
 FILES, SUB_ORDER_FILES = 200, 50
 """Files of an order, and of each of its sub-orders."""
 SLICE_FILES, QUICK_SLICE_FILES = 50_000, 400
-KILLS: Final = 5
+KILLS, QUICK_KILLS = 5, 1
 TENANT: Final = "moved"
 LONGEST_SECONDS: Final = 4 * 3600.0
 FEWEST_PER_SECOND: Final = 20_000_000 / 3600
@@ -193,10 +193,11 @@ async def counted(url: str, schema: str, names: dict[str, str]) -> list[asyncpg.
 
 
 async def measure(quick: bool, orders: int = ORDERS) -> Report:
+    kills = QUICK_KILLS if quick else KILLS
     if quick:
         orders = QUICK_ORDERS
     drawn = random.Random(17)  # noqa: S311 - no secret
-    kill_at = [(number + drawn.random()) / (KILLS + 1) for number in range(KILLS)]
+    kill_at = [(number + drawn.random()) / (kills + 1) for number in range(kills)]
     async with (
         benchmark_servers() as servers,
         java_database(servers.servers.database_url) as (url, connection),
@@ -208,7 +209,7 @@ async def measure(quick: bool, orders: int = ORDERS) -> Report:
         report_on_stderr(f"the source has {orders:,} orders with {orders * FILES:,} files")
         source = Source(servers, url, orders, counts, QUICK_SLICE_FILES if quick else SLICE_FILES)
         undisturbed = await source.imported("undisturbed")
-        killed = await source.imported(f"killed {KILLS} times", kill_at)
+        killed = await source.imported(f"killed {kills} times", kill_at)
     return _report(orders, undisturbed, killed)
 
 
