@@ -16,20 +16,19 @@ def described(
     health: Mapping[str, ComponentHealth], calls: Mapping[str, ServiceCalls]
 ) -> dict[str, Any]:
     """Return the state as JSON."""
-    return {
-        "health": {
-            name: {"status": one.status.value, "details": _plain(one.details)}
-            for name, one in health.items()
-        },
-        "calls": {
-            name: {
-                "lastGood": _written(one.last_good),
-                "lastFailure": _written(one.last_failure),
-                "failures": one.failures,
-            }
-            for name, one in calls.items()
-        },
+    of_health = {
+        name: {"status": one.status.value, "details": one.details} for name, one in health.items()
     }
+    of_calls = {
+        name: {
+            "lastGood": _written(one.last_good),
+            "lastFailure": _written(one.last_failure),
+            "failures": one.failures,
+        }
+        for name, one in calls.items()
+    }
+    state: dict[str, Any] = _plain({"health": of_health, "calls": of_calls})
+    return state
 
 
 def health_in(state: Mapping[str, Any]) -> dict[str, ComponentHealth]:
@@ -56,7 +55,7 @@ def calls_in(state: Mapping[str, Any]) -> dict[str, ServiceCalls]:
 
 
 def _plain(value: Any) -> Any:
-    """Return details of health as JSON has them: names may be those of an enumeration."""
+    """Return a value as JSON has it: names may be those of an enumeration."""
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -8,6 +8,7 @@ import pytest
 from rs_order.app.heartbeat import Heartbeat, identity
 from rs_order.broker.topology import Vhost
 from rs_order.contracts.administration import HealthStatus
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.instance_states import calls_in, health_in
 from rs_order.domain.throughput import Throughput, hour_of
 from rs_order.ports import ComponentHealth
@@ -25,7 +26,7 @@ DOWN = {
     "rabbit": ComponentHealth(HealthStatus.DOWN, {"lost": {Vhost.MULTITENANT: "no"}, "blocked": []})
 }
 CALLS = {
-    "rs-storage": ServiceCalls(AT, None, 0),
+    PlatformService.STORAGE: ServiceCalls(AT, None, 0),
     "webhooks": ServiceCalls(None, AT, 3, of_others=True),
 }
 
