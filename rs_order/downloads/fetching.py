@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -211,12 +211,13 @@ class ContentCheck:
         """Return the checkpoints that were passed since the last call."""
         return self._crc32.take_checkpoints() if self._crc32 else ()
 
-    def _algorithms(self) -> set[str]:
+    def _algorithms(self) -> Iterable[str]:
         if not self.is_whole:
-            return {"crc32"}
+            return ["crc32"]
         if self._proven is not None:
-            return {"sha256"}
-        return {"crc32", "sha256", *([self._algorithm] if self._algorithm is not None else [])}
+            return ["sha256"]
+        of_catalog = [self._algorithm] if self._algorithm is not None else []
+        return dict.fromkeys([*of_catalog, "sha256", "crc32"])
 
     async def accept(self, chunk: bytes) -> bool:
         """Add the next bytes; return False once they exceed the size of the file."""

@@ -114,8 +114,9 @@ class FileReading:
 
     async def stop(self) -> None:
         """Close the source."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def _next(self) -> Sequence[bytes]:
         """Return the next pieces, or none behind the last. If it is cancelled, nothing is lost."""

@@ -19,6 +19,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from isal import isal_zlib
+
 from rs_order.downloads.zip_records import (
     MAX_16,
     MAX_32,
@@ -200,7 +202,7 @@ class ZipStream:
     def add(self, data: bytes) -> None:
         """Append to the open entry."""
         entry = self._open_entry()
-        entry.crc = zlib.crc32(data, entry.crc)
+        entry.crc = isal_zlib.crc32(data, entry.crc)
         entry.size += len(data)
         self._write_compressed(entry, entry.deflate.compress(data))
 

@@ -12,7 +12,7 @@ import pytest
 from rs_order.app.rest import RestServices
 from rs_order.domain.archives import ArchiveId, Checkpoint
 from rs_order.domain.ids import DataFileId
-from rs_order.downloads import archive_download, checksums
+from rs_order.downloads import archive_download
 from rs_order.downloads.range_places import RangePlaces
 from rs_order.downloads.readings import CheckpointLimits, ParkingLimits, Readings
 from rs_order.ports import FetchResult
@@ -47,11 +47,8 @@ def parking() -> ParkingLimits:
 
 
 @pytest.fixture
-def downloadable(
-    downloadable: DownloadableOrder, monkeypatch: pytest.MonkeyPatch
-) -> DownloadableOrder:
+def downloadable(downloadable: DownloadableOrder) -> DownloadableOrder:
     """An order of a large and of a small file, whose storage takes ranges."""
-    monkeypatch.setattr(checksums, "HASHED_AT_ONCE", 10_000)
     downloadable.sources.ranges = True
     downloadable.add("large", CONTENT)
     downloadable.add("small", b"content")
