@@ -325,6 +325,10 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
     await _until_operator(here, 404)
     yield found
     here.reset_sandbox()
+    # Other tests list them.
+    await here.execute(
+        "delete from order_project1.subscription; delete from order_project2.subscription"
+    )
     await _until_operator(here, 403)
 
 
