@@ -2,7 +2,13 @@
 
 Requests arrive at a steady rate, however slow the responses are. Storage answers each restore request at
 once. The floor is publish to consume through the same broker at the same rate, by a queue with the arguments
-of the service's queue of order requests.
+of the service's queue of order requests. The curves have a round at each of some lower rates.
+
+At the full rate the machine is the limit, not a pause or a queue. Requests of a tenant come so far apart that
+each order is done by itself, in about 70 round trips to the database: with PostgreSQL and the broker that
+takes some 30 ms of CPU time, of which two cores have enough for 60 orders per second. Beyond that, orders
+wait until batches are large enough: one in a large batch takes 5 ms. So a latency of half a second is what it
+takes to gather them.
 """
 
 import asyncio
@@ -15,7 +21,7 @@ import orjson
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from tests.benchmarks.ingest import BARE_QUEUE, Ingest, bare_queue
-from tests.benchmarks.report import Figure, Report, Target
+from tests.benchmarks.report import Curve, Figure, Report, Target
 from tests.benchmarks.requesting import Requester, Storage, opened_channel
 from tests.benchmarks.rounds import rounds_of
 from tests.benchmarks.servers import benchmark_servers
@@ -25,6 +31,8 @@ SHARE_OF_INGEST = 0.2
 INGESTED = 3000
 """Requests that find out the ingest rate."""
 QUICK_RATE = 10.0
+LOWER_RATES = (0.05, 0.1, 0.25, 0.5)
+"""Parts of the rate at which a round is measured for the curves, too."""
 SECONDS, QUICK_SECONDS = 20, 2
 """Duration of a round."""
 TARGETS_MS = (30.0, 150.0)
@@ -45,11 +53,14 @@ class Latency:
     broker_only: list[list[float]] = field(default_factory=list)
     granted: list[list[float]] = field(default_factory=list)
     sub_order_done: list[list[float]] = field(default_factory=list)
+    by_rate: dict[float, tuple[list[float], list[float]]] = field(default_factory=dict)
+    """The latencies until GRANTED and until SUBORDER_DONE in one round at each lower rate."""
+    _products: int = 0
+    """The products that were ordered so far."""
 
-    @property
-    def count(self) -> int:
-        """The requests of a round."""
-        return max(10, round(self.rate * self.seconds))
+    def count(self, rate: float) -> int:
+        """Return the requests of a round at a rate."""
+        return max(10, round(rate * self.seconds))
 
     async def floor(self, number: int, channel: AbstractChannel) -> None:
         """Measure one round of publish to consume."""
@@ -59,12 +70,12 @@ class Latency:
         async def receive(message: AbstractIncomingMessage) -> None:
             arrived[orjson.loads(message.body)["correlationId"]] = time.monotonic()
             await message.ack()
-            if len(arrived) == self.count:
+            if len(arrived) == self.count(self.rate):
                 complete.set()
 
         queue = await channel.get_queue(BARE_QUEUE, ensure=False)
         tag = await queue.consume(receive)
-        await self._publish(f"floor-{number}", 0, queue=BARE_QUEUE)
+        await self._publish(f"floor-{number}", 0, self.rate, queue=BARE_QUEUE)
         await complete.wait()
         await queue.cancel(tag)
         published = self.requester.published
@@ -72,23 +83,31 @@ class Latency:
 
     async def orders(self, number: int) -> None:
         """Measure one round of orders of one file each, which storage brings back."""
-        first = number * self.count
-        ids = await self._publish(f"round-{number}", first)
-        await self.requester.until_all("SUBORDER_DONE", ids)
-        requester = self.requester
-        self.granted.append(
-            [requester.arrival("GRANTED", id_) - requester.published[id_] for id_ in ids]
-        )
-        self.sub_order_done.append(
-            [
-                requester.arrival("SUBORDER_DONE", id_) - self.storage.published_at(first + at)
-                for at, id_ in enumerate(ids)
-            ]
-        )
+        granted, done = await self._orders(f"round-{number}", self.rate)
+        self.granted.append(granted)
+        self.sub_order_done.append(done)
 
-    async def _publish(self, prefix: str, first: int, queue: str | None = None) -> list[str]:
+    async def orders_at(self, rate: float) -> None:
+        """Measure one round at a lower rate."""
+        self.by_rate[rate] = await self._orders(f"at-{rate}", rate)
+
+    async def _orders(self, prefix: str, rate: float) -> tuple[list[float], list[float]]:
+        requester, first = self.requester, self._products
+        ids = await self._publish(prefix, first, rate)
+        self._products += len(ids)
+        await requester.until_all("SUBORDER_DONE", ids)
+        granted = [requester.arrival("GRANTED", id_) - requester.published[id_] for id_ in ids]
+        done = [
+            requester.arrival("SUBORDER_DONE", id_) - self.storage.published_at(first + at)
+            for at, id_ in enumerate(ids)
+        ]
+        return granted, done
+
+    async def _publish(
+        self, prefix: str, first: int, rate: float, queue: str | None = None
+    ) -> list[str]:
         return await self.requester.publish_at_rate(
-            self.tenants, self.count, prefix, rate=self.rate, first=first, queue=queue
+            self.tenants, self.count(rate), prefix, rate=rate, first=first, queue=queue
         )
 
     def report(self) -> Report:
@@ -100,8 +119,20 @@ class Latency:
             for figures in (of_grant, of_done)
             for figure, limit in zip(figures, TARGETS_MS, strict=True)
         ]
-        note = f"{self.rate:.0f} requests/s of {len(self.tenants)} tenants, {self.count} per round"
-        return Report([*of_grant, *of_done, *of_floor], targets, notes=[note])
+        note = f"{self.rate:.0f} requests/s of {len(self.tenants)} tenants, {self.count(self.rate)} per round"
+        curves = [
+            self._curve("Request to GRANTED", 0, of_grant[0].median),
+            self._curve("Last event to SUBORDER_DONE", 1, of_done[0].median),
+        ]
+        return Report([*of_grant, *of_done, *of_floor], targets, curves, notes=[note])
+
+    def _curve(self, name: str, index: int, median_ms: float) -> Curve:
+        """Return the median latencies by the rate. ``median_ms``: that at the rate of the rounds."""
+        lower = [
+            (rate, MILLISECONDS * statistics.median(latencies[index]))
+            for rate, latencies in self.by_rate.items()
+        ]
+        return Curve(name, "requests/s", "ms", (*lower, (self.rate, median_ms)))
 
 
 def percentiles(name: str, rounds: Sequence[Sequence[float]]) -> tuple[Figure, Figure]:
@@ -130,6 +161,8 @@ async def measure(quick: bool, seconds: float = SECONDS) -> Report:
             latency = Latency(
                 tenants, rate, QUICK_SECONDS if quick else seconds, requester, storage
             )
+            for part in () if quick else LOWER_RATES:
+                await latency.orders_at(part * rate)
             for number in range(rounds_of(quick)):
                 await latency.floor(number, channel)
                 await latency.orders(number)

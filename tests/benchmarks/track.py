@@ -5,6 +5,11 @@ The time is measured until every sub-order is done and the queue is empty. The c
 as in production, in this process; the relay doesn't run. The floor consumes the same events, parses them,
 and acknowledges them in batches. Both are measured with a quorum queue, and in small numbers with the classic
 queue of the ``compatible`` mode, whose 255 priorities make the broker the limit.
+
+The rate with the quorum queue is limited by the service's one process, which also waits for the database. Of
+its time, a profile (py-spy) has 60 % in the statements of the ten tenants, about twelve for each in each
+batch of 1,000 events, 17 % in parsing, and the rest in receiving and acknowledging, which is all that the
+floor does.
 """
 
 import asyncio
