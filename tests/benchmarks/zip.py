@@ -7,8 +7,8 @@ whether the bytes are right. The compact zip is the one without a length, which 
 The CPU time of each hash alone, and of storage and client together, says what can be reached at best on these
 processors: a resumable zip costs what the floor costs, and its hashes. For 1 GiB the first time, that is 2.0
 s of hashes, 0.8 s of the floor, and 0.5 s of storage and client: at least 1.65 s on two processors. The floor
-takes 1.1 to 1.4 s, because its event loop is one thread. So the ratio would be 0.65 to 0.85 if nothing else
-were computed, and if no thread ever waited.
+takes 0.85 s on a quiet machine. So the ratio would be 0.5 if nothing else were computed, and if no thread
+ever waited.
 ``RS_ORDER_BENCHMARK_ZIP_MIB`` sets the size of a download, 1024 MiB by default.
 """
 
