@@ -3,10 +3,10 @@
 The floor is asyncpg's COPY of the same rows into the same tables with the same indexes, committed page by
 page. The service is a process of its own; what it reads of the catalog is JSON text, as in production.
 
-The pages of an order are read and stored in turn, so the service and PostgreSQL wait for each other. Of 27 µs
-for a file, 15 are CPU time of the service. A profile has a quarter of that in reading the page, and a third
-in the rows of its files. The memory for a page of 100,000 files is that of its text and of its files. For
-other sizes:
+The pages of an order are read and stored in turn, so the service and PostgreSQL wait for each other. Somewhat
+more than half of the time is CPU time of the service. A profile has a quarter of that in reading the page,
+and a third in the rows of its files. The memory for a page of 100,000 files is that of its text and of its
+files. For other sizes:
 
     python -m tests.benchmarks.complete --files N [--page N]
 """
