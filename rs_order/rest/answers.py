@@ -83,7 +83,7 @@ class PreparedLinks:
         """
         variables = set()
         self._parts = ["["]
-        """The text between the places of the value."""
+        """The pieces of JSON. The value stands between them."""
         for number, (rel, before, others) in enumerate(links):
             comma = "," if number else ""
             self._parts[-1] += f'{comma}{{"rel":"{_escaped(rel)}","href":"{_escaped(before)}'

@@ -5,10 +5,9 @@ once. The floor is publish to consume through the same broker at the same rate, 
 of the service's queue of order requests. The curves have a round at each of some lower rates.
 
 At the full rate the machine is the limit, not a pause or a queue. Requests of a tenant come so far apart that
-each order is done by itself, in about 70 round trips to the database: with PostgreSQL and the broker that
-takes some 30 ms of CPU time, of which two cores have enough for 60 orders per second. Beyond that, orders
-wait until batches are large enough: one in a large batch takes 5 ms. So a latency of half a second is what it
-takes to gather them.
+each order is done by itself, in about 70 round trips to the database. That takes 30 ms of CPU time, with
+PostgreSQL and the broker, so two cores are full at about 60 orders per second. Beyond that, orders wait until
+batches are large enough: one in a large batch takes 5 ms. Half a second is what it takes to gather them.
 """
 
 import asyncio

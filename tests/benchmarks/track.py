@@ -6,10 +6,10 @@ as in production, in this process; the relay doesn't run. The floor consumes the
 and acknowledges them in batches. Both are measured with a quorum queue, and in small numbers with the classic
 queue of the ``compatible`` mode, whose 255 priorities make the broker the limit.
 
-The rate with the quorum queue is limited by the service's one process, which also waits for the database. Of
-its time, a profile (py-spy) has 60 % in the statements of the ten tenants, about twelve for each in each
-batch of 1,000 events, 17 % in parsing, and the rest in receiving and acknowledging, which is all that the
-floor does.
+The rate with the quorum queue is limited by the one process of the service, which also waits for the
+database. A profile (py-spy) shows its time. The statements of the ten tenants take 60 %: about twelve for
+each tenant and batch of 1,000 events. Parsing takes 17 %. The rest is receiving and acknowledging, which is
+all that the floor does.
 """
 
 import asyncio

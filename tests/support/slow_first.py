@@ -39,7 +39,7 @@ FILES = {
     "promises/test_5_long_recall.py": 110.0,
     "stateful/test_orders_of_users.py": 120.0,
 }
-"""What a file takes in which tests take far longer than others of the package."""
+"""Seconds of the files whose tests take far longer than the others of their package."""
 OTHER_SECONDS = 0.5
 QUICK_SECONDS = 0.05
 """A test without servers."""

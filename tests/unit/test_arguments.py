@@ -131,7 +131,7 @@ def with_body(request: Request, media_type: str, body: bytes) -> Request:
 
 @pytest.mark.parametrize("media_type", MEDIA_TYPES)
 async def test_bodies_are_those_of_the_framework(media_type: str) -> None:
-    """What isn't read directly is left to the framework, and only that is."""
+    """The framework reads what the fast path doesn't, and nothing else."""
     outcomes = Counter[str]()
     for route in routes():
         arguments = Arguments.of(route.dependant)
