@@ -37,7 +37,8 @@ from rs_order.scheduling.restoration import FileReferenceHandler
 from rs_order.store.errors import StoreUnavailable
 from rs_order.tenants.consumer import InstanceTenant, RightsHandlers, TenantHandlers
 
-FILE_EVENT_BATCH = 1000
+FILE_EVENT_BATCH = 2000
+"""Events of storage in a batch, and as many ahead. To read more at once would hold the event loop long."""
 RESULT_BATCH = 250
 """Number of prefetched results (amqp.md 1.10). Each result has its own transaction."""
 STEPS_AT_ONCE = 8

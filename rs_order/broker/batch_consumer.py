@@ -37,6 +37,9 @@ class BatchTimes:
     """But not sooner after the batch before, so that a trickle doesn't cost a commit per message."""
     longest: float = 0.1
     """It closes this long after its first message, even if further messages keep arriving."""
+    busy: float = 0.5
+    """It gathers for as long as the batch before took to be handled, but no longer than this. So on a busy
+    machine batches are larger, and cost less per message."""
 
 
 class BatchConsumer:
@@ -84,7 +87,7 @@ class BatchConsumer:
         self._concurrency = concurrency
         self._prefetch = size * concurrency + ahead
         self._arrived: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        self._last_closed = 0.0
+        self._last_closed = self._gathers_until = 0.0
         self._stopping = asyncio.Event()
         self._unsettled: dict[int, datetime] = {}
         self._attempts = BoundedAttempts(
@@ -197,7 +200,9 @@ class BatchConsumer:
         _log.info("consumer-paused", queue=self._queue.name)
 
     async def _work(self, channel: AbstractChannel) -> None:
+        loop = asyncio.get_running_loop()
         while deliveries := await self._next_batch():
+            began = loop.time()
             try:
                 outcomes = await self._attempts.handle(deliveries)
             except Stopping:
@@ -206,6 +211,8 @@ class BatchConsumer:
             letters = await acknowledge(
                 channel, self._queue, deliveries, outcomes, cumulative=cumulative
             )
+            ended = loop.time()
+            self._gathers_until = ended + min(ended - began, self._times.busy)
             for delivery in deliveries:
                 self._unsettled.pop(delivery.tag, None)
             if letters and self._index is not None:
@@ -213,12 +220,12 @@ class BatchConsumer:
 
     async def _next_batch(self) -> list[Delivery]:
         """Return the next deliveries, or none if the consumer stops."""
-        loop = asyncio.get_running_loop()
+        loop, times = asyncio.get_running_loop(), self._times
         batch = [await self._arrived.get()]
-        earliest = self._last_closed + self._times.apart
-        latest = loop.time() + self._times.longest
+        earliest = max(self._last_closed + times.apart, self._gathers_until)
+        latest = max(loop.time() + times.longest, earliest)
         while len(batch) < self._size and not self._stopping.is_set():
-            closes = min(latest, max(earliest, loop.time() + self._times.idle))
+            closes = min(latest, max(earliest, loop.time() + times.idle))
             try:
                 async with asyncio.timeout_at(closes):
                     batch.append(await self._arrived.get())

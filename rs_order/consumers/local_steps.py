@@ -29,7 +29,10 @@ from rs_order.store.outbox import Lease, LeasedRows, OutgoingMessage
 from rs_order.store.unit_of_work import retry_on_conflict
 
 LEASE: Final = timedelta(seconds=10)
-"""How long a lease lasts. The leases of steps that run for longer are extended."""
+"""How long a lease lasts if no step waits. The leases of steps that run for longer are extended."""
+STEPS_PER_SECOND: Final = 100
+"""A lease lasts longer for the steps that wait before it, as if this process did so many in a second. It does
+more unless a service that it asks is slow."""
 EXTEND: Final = timedelta(seconds=3)
 """A lease that is older is extended if its step still runs. The leases are checked as often."""
 COLLECT_SECONDS: Final = 1.0
@@ -40,11 +43,12 @@ WORKERS: Final[dict[type[Step], int]] = {
     ScheduleStep: 2,
 }
 """The steps that are leased, and how many of each run at a time. So grants don't wait for completions."""
-TOGETHER: Final[dict[type[Step], int]] = {GrantRequestsStep: 8, CompleteOrderStep: 32}
+TOGETHER: Final[dict[type[Step], int]] = {GrantRequestsStep: 8, CompleteOrderStep: 128}
 """How many steps of a kind are done together, if they have the same cause; one of each other kind."""
-MOST_WAITING: Final = 3000
-"""Steps of one kind that wait in this process: about as many as it does during a lease. The instances share
-those that wait for longer, and further ones, through the broker, where each step is done by itself."""
+MOST_WAITING: Final = 10_000
+"""Steps of one kind that wait in this process. Further ones go through the broker, where each step is done by
+itself, for several times the cost. The longest lease is shorter than the time after which the reconciler
+takes a step for lost (:data:`rs_order.reconcile.rebuild_steps.HANDLING`)."""
 
 log = structlog.get_logger(__name__)
 
@@ -119,12 +123,16 @@ class LocalSteps:
         ``before``: leases of the same unit of work.
         """
         lane = self._lanes.get(step_class(message.body))
-        if self._workers is None or lane is None or lane.waiting + before >= MOST_WAITING:
+        if self._workers is None or lane is None:
+            return None
+        waiting = lane.waiting + before
+        if waiting >= MOST_WAITING:
             return None
         # A step that the reconciler wrote shows that its queue moves.
         if message.due_at is not None or is_again(message.body):
             return None
-        return Lease(message, self._clock.now() + LEASE)
+        turn = timedelta(seconds=waiting // STEPS_PER_SECOND)
+        return Lease(message, self._clock.now() + LEASE + turn)
 
     def begin(self, leases: Sequence[Lease]) -> None:
         """Do the work of steps whose rows are committed."""

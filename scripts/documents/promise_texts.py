@@ -47,8 +47,8 @@ Limits:
 - A log line, a metric or a check of health isn't a promise: they may be lost.
 - Late because something failed. The work goes on after at most:
   - a process dies that did a step which it had written itself (grant, completion, schedule), or was
-    about to: 10 s after the row was written or its lease was last extended. Then the relay of another
-    instance publishes it.
+    about to: 10 s after the row was written or its lease was last extended, and one second more for each
+    100 steps that waited before it in that process. Then the relay of another instance publishes it.
   - a process dies between a commit and its publications: 6 s. The relays of others check once a second,
     or every six seconds while nothing leaves.
   - an instance freezes with locks of rows, or with a partition of the outbox: 8 s. Then the database ends

@@ -102,6 +102,28 @@ async def test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches
     assert [len(batch) for batch in handler.batches] == [1, 2]
 
 
+async def test_a_batch_gathers_for_as_long_as_the_one_before_took(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """On a busy machine, what trickles in meanwhile is handled together."""
+    times = BatchTimes(idle=0.001, apart=0, longest=0.001, busy=WAIT_SECONDS)
+    handler = RecordingHandler()
+    handler.gate.clear()
+
+    consumer = new_consumer(QUEUE, handler, size=2, times=times)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await send(channel, QUEUE, b"1")
+        await handler.called(1)
+        await asyncio.sleep(1)  # the handling takes so long
+        handler.gate.set()
+        await send(channel, QUEUE, b"2")
+        await asyncio.sleep(10 * times.idle)  # nothing may happen meanwhile
+        await send(channel, QUEUE, b"3")
+        await handler.received(3)
+
+    assert [len(batch) for batch in handler.batches] == [1, 2]
+
+
 async def test_w44_a_slow_handler_has_one_batch_at_a_time(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:

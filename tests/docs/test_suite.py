@@ -23,6 +23,10 @@ SLEEPS = {
         "amqp/test_batch_consumer.py",
         "test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches",
     ): "the same: a batch doesn't close yet",
+    (
+        "amqp/test_batch_consumer.py",
+        "test_a_batch_gathers_for_as_long_as_the_one_before_took",
+    ): "the same, after a handling that takes its time",
     ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (
         "it checks that nothing more is read, which has no signal"
     ),
