@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Self
 
 import aio_pika
 import orjson
@@ -183,7 +184,7 @@ class Storage:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, broker: FreshBroker) -> AsyncIterator["Storage"]:
+    async def connected(cls, broker: FreshBroker) -> AsyncIterator[Self]:
         """Connect to the virtual host, and consume the restore requests of all tenants."""
         async with opened_channel(broker) as channel:
             storage = cls(await fanout(channel, exchange_of(FILE_REFERENCE)))
@@ -193,6 +194,9 @@ class Storage:
     async def __call__(self, message: AbstractIncomingMessage) -> None:
         tenant = str(message.headers["regards.tenant"])
         checksums = orjson.loads(message.body)["checksums"]
+        await self._asked(tenant, checksums)
+
+    async def _asked(self, tenant: str, checksums: Sequence[str]) -> None:
         await asyncio.gather(*(self._publish(tenant, checksum) for checksum in checksums))
 
     async def _publish(self, tenant: str, checksum: str) -> None:
@@ -203,6 +207,34 @@ class Storage:
     def published_at(self, product: int) -> float:
         """Return when the event of a product's only file was published."""
         return self.published[checksum_of(product)]
+
+
+class PatientStorage(Storage):
+    """Answers the restore requests when it is told to."""
+
+    def __init__(self, events: AbstractExchange) -> None:
+        super().__init__(events)
+        self._files: list[tuple[str, str]] = []
+        """Tenants and checksums."""
+        self._changed = asyncio.Event()
+
+    async def _asked(self, tenant: str, checksums: Sequence[str]) -> None:
+        self._files += [(tenant, checksum) for checksum in checksums]
+        self._changed.set()
+
+    async def until_asked(self, files: int) -> None:
+        """Wait until so many files are asked for."""
+        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            while len(self._files) < files:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def answer(self) -> None:
+        """Publish the events of all files that were asked for."""
+        for start in range(0, len(self._files), PUBLISHED_AT_ONCE):
+            some = self._files[start : start + PUBLISHED_AT_ONCE]
+            await asyncio.gather(*(self._publish(tenant, checksum) for tenant, checksum in some))
+        self._files.clear()
 
 
 Receive = Requester | Storage

@@ -1,31 +1,32 @@
 """The work of 1, 2 and 4 instances: orders of one file from the request to DONE, with storage's events.
 
-The requests wait in the queue while all instances are suspended, and storage answers each restore request at
-once. The total rate is limited by the cores of the machine, which the instances share with PostgreSQL and
-RabbitMQ. So what counts is how the cost of an order grows: more instances must not do more work.
+All instances are suspended while the requests are published. They go on until storage is asked for all files.
+Then they are suspended again while storage publishes its events, and go on until all orders are DONE. So
+requests and events wait in their queues, as in ``ingest`` and ``track``.
 
-They do, because orders that wait are handled in batches of a tenant, and four instances have four smaller
-batches: the statements of an order grow as its CPU time does. An order in a large batch costs a fifth of one
-by itself.
+The total rate is limited by the cores of the machine, which the instances share with PostgreSQL and RabbitMQ.
+So what counts is how the cost of an order grows: more instances must not do more work. What still grows is
+the number of batches, since each instance has its own, of each tenant.
 """
 
 import time
 from collections import defaultdict
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from tests.benchmarks.children import Child
 from tests.benchmarks.ingest import TENANTS
 from tests.benchmarks.report import Curve, Figure, Report, Target
-from tests.benchmarks.requesting import Requester, Storage
+from tests.benchmarks.requesting import PatientStorage, Requester
 from tests.benchmarks.rounds import interleaved, rounds_of
 from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
 from tests.benchmarks.service import service_process
 from tests.support.reused_broker import INSTANCE
 
 INSTANCES, QUICK_INSTANCES = (1, 2, 4), (2,)
-ORDERS, QUICK_ORDERS = 1000, 10
+ORDERS, QUICK_ORDERS = 4000, 10
 GROWTH = 1.15
 """The limit of the CPU per order of most instances, divided by that of one."""
 
@@ -41,7 +42,7 @@ class Several:
     """Cost per order by name and number of instances, one for each round."""
 
     async def rate(self, instances: int) -> float:
-        """Return the orders per second from the first request to the last DONE; note the costs."""
+        """Return the orders per second, without the time of the suspensions; note the costs."""
         async with AsyncExitStack() as stack:
             url = await stack.enter_async_context(self.servers.database())
             broker = await stack.enter_async_context(self.servers.broker())
@@ -59,14 +60,17 @@ class Several:
                 for number in range(instances)
             ]
             requester = await stack.enter_async_context(Requester.connected(broker))
-            await stack.enter_async_context(Storage.connected(broker))
-            with ExitStack() as suspended:
-                before = await self._spent(children)
-                for child in children:
-                    suspended.enter_context(child.suspended())
+            storage = await stack.enter_async_context(PatientStorage.connected(broker))
+            before = await self._spent(children)
+            with _suspended(children):
                 ids = await requester.publish(self.tenants, self.orders, "order")
             began = time.monotonic()
-            seconds = await requester.until_all("DONE", ids) - began
+            await storage.until_asked(self.orders)
+            seconds = time.monotonic() - began
+            with _suspended(children):
+                await storage.answer()
+            began = time.monotonic()
+            seconds += await requester.until_all("DONE", ids) - began
             after = await self._spent(children)
             for name, value in after.items():
                 self.costs[f"{name}, {instances}"].append((value - before[name]) / self.orders)
@@ -81,6 +85,15 @@ class Several:
             "round trips": sum(count["round_trips"] for count in counts),
             "statements": sum(count["statements"] for count in counts),
         }
+
+
+@contextmanager
+def _suspended(children: Sequence[Child]) -> Iterator[None]:
+    """Suspend all instances in the block."""
+    with ExitStack() as suspensions:
+        for child in children:
+            suspensions.enter_context(child.suspended())
+        yield
 
 
 def _identifier(number: int) -> str:
