@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rs_order.domain.files import DataType
@@ -79,10 +80,16 @@ class Baskets:
             StoreConflict: the basket was changed, created, deleted, or consumed by an order since it was
                 read.
         """
-        records = [selection_record(selection) for selection in change.put]
+        stored = {one.id: one.searches for one in basket.selections}
+        records, gone = [], []
+        for one in change.put:
+            before, after = stored.get(one.id, ()), one.searches
+            records.append(selection_record(one, stored=before))
+            gone += [(one.id, instant) for instant in _instants(before) - _instants(after)]
         rows = await write_rows(
             *(self._pool, tenant, SQL["change"]),
             *(basket.id, basket.version, basket.owner, change.removed, records),
+            *([selection for selection, _ in gone], [instant for _, instant in gone]),
         )
         if not rows:
             raise StoreConflict(
@@ -172,8 +179,16 @@ def dataset_selection_of(
     )
 
 
-def selection_record(selection: DatasetSelection) -> dict[str, Any]:
-    process = selection.process
+def _instants(searches: Sequence[DatedSelection]) -> set[datetime]:
+    """Return the instants of searches, which are their keys."""
+    return {search.request.selection_date for search in searches}
+
+
+def selection_record(
+    selection: DatasetSelection, stored: Sequence[DatedSelection] = ()
+) -> dict[str, Any]:
+    """Return the record of a dataset selection; ``stored``: its searches that aren't written again."""
+    process, known = selection.process, _instants(stored)
     return {
         "id": selection.id,
         "dataset_urn": selection.urn,
@@ -187,7 +202,9 @@ def selection_record(selection: DatasetSelection) -> dict[str, Any]:
         "process_id": str(process.process_id) if process else None,
         "process_parameters": dict(process.parameters) if process else None,
         "searches": [
-            _search_record(position, search) for position, search in enumerate(selection.searches)
+            _search_record(position, search)
+            for position, search in enumerate(selection.searches)
+            if search.request.selection_date not in known
         ],
     }
 

@@ -6,8 +6,8 @@ StoreError
 └── StoreConflict      another unit of work was faster
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final
 
 import asyncpg
@@ -73,21 +73,45 @@ class StoreConflict(StoreError):
     code = "store-conflict"
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
+class _StoreErrors:
+    """A context without state. It is no generator, because each statement of a request has one."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            found = _store_error(error)
+            if found is not None:
+                raise found from error
+
+
+_STORE_ERRORS: Final = _StoreErrors()
+
+
+def store_errors() -> AbstractContextManager[None]:
     """Turn the driver's errors into those of the store. Our own defects pass unchanged."""
-    try:
-        yield
-    except _CONFLICT as error:
-        raise StoreConflict(str(error)) from error
-    except _TIMEOUT as error:
-        raise StoreTimeout(str(error)) from error
-    except _UNAVAILABLE as error:
-        raise StoreUnavailable.because(error) from error
-    except asyncpg.PostgresError as error:
-        if not _is_unavailable(error):
-            raise
-        raise StoreUnavailable.because(error) from error
+    return _STORE_ERRORS
+
+
+def _store_error(error: Exception) -> StoreError | None:
+    """Return the error of the store that an error of the driver becomes, or None if it is another."""
+    if isinstance(error, _CONFLICT):
+        return StoreConflict(str(error))
+    if isinstance(error, _TIMEOUT):
+        return StoreTimeout(str(error))
+    if isinstance(error, _UNAVAILABLE) or (
+        isinstance(error, asyncpg.PostgresError) and _is_unavailable(error)
+    ):
+        return StoreUnavailable.because(error)
+    return None
 
 
 def _is_unavailable(error: asyncpg.PostgresError) -> bool:

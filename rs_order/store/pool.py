@@ -231,9 +231,8 @@ async def transaction(
         await connection.execute("; ".join([*last, "commit"]))
 
 
-@asynccontextmanager
-async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIterator[Connection]:
-    """Take a connection for one statement, which names the schemas of its tables.
+def single_statement(pool: Pool, tenant: Tenant | None = None) -> "_SingleStatement":
+    """Return a context with a connection for one statement, which names the schemas of its tables.
 
     The statement is a transaction by itself, one round trip instead of three. Behind a pooler it gets one.
 
@@ -244,15 +243,7 @@ async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIte
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    async with _Session(pool, tenant) as connection:
-        if connection.is_direct:
-            yield connection
-            return
-        await connection.execute(
-            "; ".join(_begin(None, readonly=False, settings=_session_settings(LONGEST_IDLE_MS)))
-        )
-        yield connection
-        await connection.execute("commit")
+    return _SingleStatement(pool, tenant)
 
 
 class _Session:
@@ -262,7 +253,7 @@ class _Session:
     its statement.
     """
 
-    __slots__ = ("_acquired", "_connection", "_pool", "_tenant")
+    __slots__ = ("_connection", "_generation", "_pool", "_tenant")
 
     def __init__(self, pool: Pool, tenant: Tenant | None) -> None:
         self._pool = pool
@@ -271,13 +262,13 @@ class _Session:
     async def __aenter__(self) -> Any:
         _waiting.inc()
         try:
-            self._connection = await self._acquire()
+            await self._acquire()
             if self._connection.is_outdated():
                 try:
                     await self._pool.expire_connections()
                 finally:
-                    await self._acquired.__aexit__(None, None, None)
-                self._connection = await self._acquire()
+                    await self._release()
+                await self._acquire()
         except DATABASE_ERRORS as error:  # no statement was executed yet
             raise StoreUnavailable.because(error) from error
         finally:
@@ -294,11 +285,13 @@ class _Session:
             if error is not None:
                 await self._roll_back(error)
         finally:
-            await self._acquired.__aexit__(kind, error, traceback)
+            await self._release(failed=error is not None)
 
-    async def _acquire(self) -> Any:
-        self._acquired = self._pool.acquire(self._tenant)
-        return await self._acquired.__aenter__()
+    async def _acquire(self) -> None:
+        self._connection, self._generation = await self._pool.begin_use(self._tenant)
+
+    async def _release(self, *, failed: bool = False) -> None:
+        await self._pool.end_use(self._connection, self._tenant, self._generation, failed=failed)
 
     async def _roll_back(self, error: BaseException) -> None:
         """Roll back after an exception, and leave a server that can't be used."""
@@ -307,6 +300,37 @@ class _Session:
             self._pool.disk_is_full = True
         if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
             await self._pool.expire_connections()  # the address may lead to another server now
+
+
+class _SingleStatement(_Session):
+    """A connection of the pool for one statement."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Connection:
+        connection: Connection = await super().__aenter__()
+        if not self._connection.is_direct:
+            limits = _session_settings(LONGEST_IDLE_MS)
+            await self._execute("; ".join(_begin(None, readonly=False, settings=limits)))
+        return connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None and not self._connection.is_direct:
+            await self._execute("commit")
+        await super().__aexit__(kind, error, traceback)
+
+    async def _execute(self, statement: str) -> None:
+        """Execute a statement around that of the context, and leave the session if it fails."""
+        try:
+            await self._connection.execute(statement)
+        except BaseException as error:
+            await super().__aexit__(type(error), error, error.__traceback__)
+            raise
 
 
 def _session_settings(longest_idle_ms: int) -> dict[str, str]:

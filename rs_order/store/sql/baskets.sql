@@ -22,8 +22,9 @@ delete from basket where owner = $1 and order_id is null
 -- name: change
 -- Change an interactive basket that has not changed since it was read, or create it, unless the owner has one. Return its
 -- id with those of the dataset selections that are written. No row: another writer was faster.
--- $1 id, or null for a new basket, $2 version, $3 owner, $4 ids of dataset selections to remove, $5 records to write; those
--- without an id get one, in their order.
+-- $1 id, or null for a new basket, $2 version, $3 owner, $4 ids of dataset selections to remove, $5 records to write, each
+-- with its new searches; those without an id get one, in their order, $6 dataset selections and $7 instants of the searches
+-- to remove. Arrays stand in sub-selects: the planner would look into them, and plan each execution anew.
 with changed as (
     update basket set version = version + 1
     where id = $1 and version = $2 and order_id is null
@@ -36,8 +37,8 @@ with changed as (
 ), basket_now as (
     select id from changed union all select id from created
 ), removed as (
-    delete from dataset_selection using basket_now
-    where basket_id = basket_now.id and dataset_selection.id = any ($4)
+    delete from dataset_selection
+    where id = any ((select $4::bigint[])::bigint[]) and basket_id = (select id from basket_now)
 ), given as materialized (
     select basket_now.id as of_basket, record.*,
            case when dataset_urn is not null
@@ -59,24 +60,16 @@ with changed as (
         files_bytes = excluded.files_bytes, type_totals = excluded.type_totals,
         file_kinds = excluded.file_kinds, file_name_pattern = excluded.file_name_pattern,
         process_id = excluded.process_id, process_parameters = excluded.process_parameters
-), searched as materialized (
+), added as (
+    insert into dated_selection (
+        dataset_selection_id, selection_date, position, request, products_count, type_totals)
     select used_id, search.*
     from given
     cross join lateral jsonb_to_recordset(searches) as search (
         selection_date timestamptz, position integer, request jsonb, products_count bigint, type_totals jsonb)
-), put_searches as (
-    insert into dated_selection (
-        dataset_selection_id, selection_date, position, request, products_count, type_totals)
-    select * from searched
-    on conflict (dataset_selection_id, selection_date, position) do update
-    set request = excluded.request, products_count = excluded.products_count, type_totals = excluded.type_totals
 ), removed_searches as (
-    delete from dated_selection using given
-    where dataset_selection_id = given.used_id and not exists (
-        select from searched
-        where searched.used_id = dataset_selection_id
-          and searched.selection_date = dated_selection.selection_date
-          and searched.position = dated_selection.position)
+    delete from dated_selection using unnest((select $6::bigint[]), (select $7::timestamptz[])) as gone (id, at)
+    where dataset_selection_id = gone.id and selection_date = gone.at and exists (select from basket_now)
 )
 select of_basket, dataset_urn, used_id from given
 
