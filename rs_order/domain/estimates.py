@@ -36,6 +36,12 @@ _LEVEL_STEP = 0.05
 _LEAST_LATE = 2
 _LATE_SHARE = 0.1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STEPS = (
+    (timedelta(hours=2), timedelta(minutes=5)),
+    (timedelta(days=1), timedelta(minutes=30)),
+)
+"""What times that are less than so far away are rounded to."""
+_LONGEST_STEP = timedelta(hours=6)
 
 
 class Silence(StrEnum):
@@ -221,21 +227,20 @@ def latest_of(parts: Sequence[Range | Silence]) -> Range | Silence:
 def rounded_down(at: datetime, now: datetime) -> datetime:
     """Return an earliest time as it is shown (Y-8). One that has passed counts as now."""
     coming = max(at, now)
-    step = _step(coming - now)
-    return _EPOCH + (coming - _EPOCH) // step * step
+    return coming - (coming - _EPOCH) % _step(coming - now)
 
 
 def rounded_up(at: datetime, now: datetime) -> datetime:
     """Return a latest time as it is shown (Y-8)."""
-    step = _step(at - now)
-    return _EPOCH - (_EPOCH - at) // step * step
+    return at + (_EPOCH - at) % _step(at - now)
 
 
 def _step(away: timedelta) -> timedelta:
     """Return the step that a time so far away is rounded to."""
-    if away < timedelta(hours=2):
-        return timedelta(minutes=5)
-    return timedelta(minutes=30) if away < timedelta(days=1) else timedelta(hours=6)
+    for limit, step in _STEPS:
+        if away < limit:
+            return step
+    return _LONGEST_STEP
 
 
 def _rate(known: Sequence[Sample]) -> float:

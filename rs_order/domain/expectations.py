@@ -1,6 +1,6 @@
 """When an order, or a sub-order, is expected: as its owner may see it (faces.md Y-6 to Y-9)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -123,28 +123,29 @@ class Expectations:
         whole = reason_of_whole(facts)
         if whole is not None:
             return _WHY_OF_WHOLE[whole.code]
-        parts = [part for group in groups for part in self._of_group(facts, group, place)]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            return None
+        known: list[Range | Silence] = []
+        for group in groups:
+            parts = self._of_group(facts, group, place)
+            if parts is None:
+                return None
+            known += parts
         # Without a part its last sub-order was settled: the step that ends the order is on its way.
         return self._shown(latest_of(known), assumes=assumes) if known else Silence.READING_CATALOG
 
     def _of_group(
         self, facts: OrderFacts, group: SubOrderGroup, place: QueuePlace | None
-    ) -> Iterator[Range | Silence | None]:
-        """Yield the times of a group, in seconds from now; None if the place in the queue isn't known."""
+    ) -> Sequence[Range | Silence] | None:
+        """Return the times of a group, in seconds from now; None if the place in the queue isn't known."""
         match group.state:
-            case SubOrderState.PROCESSING:
-                yield Silence.PROCESS_RUNNING
-            case SubOrderState.RUNNING if group.processed:
-                yield Silence.PROCESS_RUNNING
-            case SubOrderState.RUNNING:
+            case SubOrderState.RUNNING if not group.processed:
                 late = self.outlook.late or group.late_since is not None
-                for request in group.requests:
-                    yield self._of_request(request, late=late)
+                return [self._of_request(request, late=late) for request in group.requests]
+            case SubOrderState.RUNNING | SubOrderState.PROCESSING:
+                return [Silence.PROCESS_RUNNING]
             case SubOrderState.READY:
-                yield self._of_ready(facts, group, place)
+                ready = self._of_ready(facts, group, place)
+                return None if ready is None else [ready]
+        return []
 
     def _of_request(self, request: Request, *, late: bool) -> Range | Silence:
         elapsed = (self.now - request.asked_at).total_seconds()

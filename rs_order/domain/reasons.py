@@ -386,6 +386,8 @@ def _merged(found: Iterator[WaitingReason | None]) -> list[WaitingReason]:
         if one is not None:
             known = by_code.get(one.code)
             by_code[one.code] = _joined(known, one) if known else one
+    if len(by_code) == 1:  # most orders of a list
+        return list(by_code.values())
     return sorted(by_code.values(), key=lambda one: _PRECEDENCE[one.code])
 
 

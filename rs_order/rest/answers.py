@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -62,8 +63,15 @@ class LinkWriter:
     def _found_target(self, resource: Resource) -> _Target | None:
         if not may_use(self._roles, self._caller, resource):
             return None
-        before, *others = _VARIABLE.split(resource.template)
-        return self._base + before, list(zip(others[::2], others[1::2], strict=True))
+        before, others = _cut(resource.template)
+        return self._base + before, others
+
+
+@cache
+def _cut(template: str) -> _Target:
+    """Return the part of a template before its first variable, and each variable with the text behind."""
+    before, *others = _VARIABLE.split(template)
+    return before, tuple(zip(others[::2], others[1::2], strict=True))
 
 
 class PreparedLinks:

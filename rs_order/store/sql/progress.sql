@@ -4,8 +4,8 @@
 -- something of the order may need one. $1 ids, $2 tenant, $3 whether owners have a limit of slots, $4 silent: storage was
 -- asked first at or before this instant, $5 now. Of the requests of a group, those that were expected to take longest are
 -- enough: they decide when the order is expected.
-select orders.id, orders.owner, orders.label, orders.status, orders.status_at, orders.created_at, orders.available_at,
-       orders.sub_orders, orders.files_known,
+select orders.id, orders.owner, orders.status, orders.status_at, orders.created_at, orders.available_at,
+       orders.files_known,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
