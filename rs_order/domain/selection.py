@@ -42,12 +42,12 @@ class TypeTotals:
 
 def files_in(types: Mapping[DataType, TypeTotals], among: Collection[DataType] = ORDERABLE) -> int:
     """Return the number of files of some data types."""
-    return sum(types[kind].files for kind in among if kind in types)
+    return sum([totals.files for kind, totals in types.items() if kind in among])
 
 
 def bytes_in(types: Mapping[DataType, TypeTotals], among: Collection[DataType] = ORDERABLE) -> int:
     """Return the bytes of the files of some data types."""
-    return sum(types[kind].bytes for kind in among if kind in types)
+    return sum([totals.bytes for kind, totals in types.items() if kind in among])
 
 
 def quota_of(types: Mapping[DataType, TypeTotals]) -> int:
@@ -55,8 +55,8 @@ def quota_of(types: Mapping[DataType, TypeTotals]) -> int:
 
     0 if a catalog counts more external files than files.
     """
-    raw_data = types.get(DataType.RAWDATA, TypeTotals())
-    return max(raw_data.files - raw_data.external_files, 0)
+    raw_data = types.get(DataType.RAWDATA)
+    return max(raw_data.files - raw_data.external_files, 0) if raw_data else 0
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to create
@@ -145,10 +145,10 @@ class DatasetSelection:
                 searches.append(_at_a_free_instant(search, searches))
         return replace(self, searches=tuple(searches))
 
-    def in_order(self) -> "DatasetSelection":
-        """Return it with its searches by their instants."""
+    def stored(self, id_: DatasetSelectionId) -> "DatasetSelection":
+        """Return it as it is stored: with an id, and its searches by their instants."""
         in_order = sorted(self.searches, key=lambda one: one.request.selection_date)
-        return replace(self, searches=tuple(in_order))
+        return replace(self, id=id_, searches=tuple(in_order))
 
     def without(self, selected_at: datetime) -> "DatasetSelection":
         """Return it without the search of an instant, whatever its offset from UTC (B15)."""
@@ -236,7 +236,7 @@ class Basket:
         """
         selections = {one.id: one for one in self.selections if one.id not in change.removed}
         for one in change.put:
-            selections[ids[one.urn]] = replace(one, id=ids[one.urn]).in_order()
+            selections[ids[one.urn]] = one.stored(ids[one.urn])
         return Basket(id_, self.owner, self.version + 1, tuple(selections.values()))
 
 
@@ -251,6 +251,8 @@ class BasketChange:
 def _at_a_free_instant(search: DatedSelection, known: list[DatedSelection]) -> DatedSelection:
     taken = {one.request.selection_date for one in known}
     at = search.request.selection_date
+    if at not in taken:
+        return search
     while at in taken:
         at -= _INSTANT
     return replace(search, request=replace(search.request, selection_date=at))

@@ -115,7 +115,7 @@ def _escaped(text: str) -> str:
 def json_answer(request: Request, body: Any, status: int = 200) -> Response:
     """Return a JSON response, indented if the request has a parameter ``_pretty``."""
     text = orjson.dumps(body)
-    if "_pretty" in request.query_params:
+    if request.scope["query_string"] and "_pretty" in request.query_params:
         # Read again, because prepared parts of a body aren't indented.
         text = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2)
     return Response(text, status, media_type=_JSON)

@@ -18,6 +18,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from rs_order.rest.forwarded import header_of
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _JSON: Final = "application/json"
@@ -151,7 +153,7 @@ class _Body:
     @staticmethod
     async def _content(request: Request) -> Any:
         """Return the values of the JSON; the request keeps them, and the framework may read them again."""
-        media_type = request.headers.get("Content-Type", "").partition(";")[0]
+        media_type = (header_of(request.scope, b"content-type") or "").partition(";")[0]
         if media_type.strip().lower() != _JSON:
             raise Unreadable
         try:

@@ -260,7 +260,7 @@ def require_media_type(request: Request, wanted: str) -> None:
     """
     if wanted == JSON and not _has_body(request):
         return
-    header = request.headers.get("Content-Type", "")
+    header = header_of(request.scope, b"content-type") or ""
     media_type = header.partition(";")[0].strip().lower()
     is_json = media_type.startswith("application/") and media_type.endswith("+json")
     if media_type != wanted and not (wanted == JSON and is_json):
@@ -268,8 +268,10 @@ def require_media_type(request: Request, wanted: str) -> None:
 
 
 def _has_body(request: Request) -> bool:
-    length = request.headers.get("Content-Length")
-    return length != "0" if length is not None else "Transfer-Encoding" in request.headers
+    length = header_of(request.scope, b"content-length")
+    if length is not None:
+        return length != "0"
+    return header_of(request.scope, b"transfer-encoding") is not None
 
 
 def limited(request: Request, most: int) -> Request:

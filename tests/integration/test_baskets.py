@@ -110,6 +110,35 @@ async def test_a_change_leaves_what_it_does_not_name(store: Store) -> None:
     assert [one.urn for one in left.selections] == ["u2", "u3"]
 
 
+async def test_searches_come_and_go_by_their_instants(store: Store) -> None:
+    """Of a dataset selection only new searches are written, and only those that are gone are removed."""
+    basket = await filled(store, a_selection(URN, "a", "b", "c"), a_selection(Urn("u2"), "a", "b"))
+    first, second = basket.selections
+    new = DatedSelection(SelectionRequest.of_query("d", AT.replace(year=2025)), 1, {})
+    changed = replace(first, searches=first.searches[1:]).plus(new)
+
+    after = await store.baskets.change(TENANT, basket, adding(changed))
+
+    stored = await store.baskets.of(TENANT, OWNER)
+    assert stored == after
+    assert [one.request.search_parameters["q"] for one in after.selections[0].searches] == [
+        ["d"],
+        *[one.request.search_parameters["q"] for one in first.searches[1:]],
+    ]
+    assert after.selections[1] == second
+
+
+async def test_w8_a_rejected_change_removes_no_search(store: Store) -> None:
+    basket = await filled(store, a_selection(URN, "a", "b"))
+    (selection,) = basket.selections
+    fewer = replace(selection, searches=selection.searches[:1])
+
+    with pytest.raises(StoreConflict):
+        await store.baskets.change(TENANT, replace(basket, version=7), adding(fewer))
+
+    assert await store.baskets.of(TENANT, OWNER) == basket
+
+
 async def test_w8_a_basket_that_has_changed_since_is_a_conflict(store: Store, pool: Pool) -> None:
     """So is a basket that an order took, or that was deleted."""
     rows = TenantRows(pool, TENANT)

@@ -197,6 +197,13 @@ select id, 'urn', 'label', 1 from orders;
 insert into completion (order_id) select id from orders;
 insert into basket (owner, order_id) select owner, id from orders;
 insert into basket (owner) select distinct owner from orders;
+insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count, files_count,
+    files_bytes, type_totals)
+select id, 'urn', 'label', 1, 1, 1, '{{}}' from basket where order_id is null;
+insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count,
+    type_totals)
+select id, now() - n * interval '1 day', n, '{{}}', 1, '{{}}'
+from dataset_selection, generate_series(1, 50) n;
 insert into sub_order (order_id, dataset_task_id, owner, kind, state, rank, pending_files, available_files)
 select orders.id, dataset_task.id, owner, 'STORAGE',
        (array['READY', 'RUNNING', 'WAITING'])[1 + orders.id % 3], orders.created_at,
@@ -433,7 +440,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("file_views", "count_available_of_sub_order", (2, 2)),
     ("file_views", "available_of_sub_order", (2, 2, 20, 0)),
     ("baskets", "of_owner", ("user1", "project1")),
-    ("baskets", "change", (1, 1, "user1", [1], "[]")),
+    ("baskets", "change", (1, 1, "user1", [1], "[]", [1], [datetime.now(UTC)])),
     ("orders", "lock_basket", ("user1",)),
 ]
 
@@ -459,6 +466,30 @@ async def test_w33_promise_8_cost_of_hot_statements_is_that_of_their_index(
     }
 
     assert scanned & BIG_TABLES == set()
+
+
+@pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
+async def test_promise_8_a_change_of_a_basket_reads_no_searches_of_others(
+    plan: str, filled_url: str
+) -> None:
+    """Whatever is added and removed, its searches are found by their keys."""
+    parameters = (1, 1, "user1", [1], '[{"id": 1, "searches": [{}]}]', [1], [datetime.now(UTC)])
+    connection = await asyncpg.connect(filled_url)
+    try:
+        async with connection.transaction():
+            await use_tenant(connection, TENANT)
+            await connection.execute(f"set local plan_cache_mode = {plan}")
+            explained = await _explain(connection, statements("baskets")["change"], parameters)
+    finally:
+        await connection.close()
+    reads = [
+        node
+        for node in _nodes(explained)
+        if node.get("Relation Name") == "dated_selection" and node["Node Type"] != "ModifyTable"
+    ]
+
+    assert reads
+    assert all("Index Cond" in node for node in reads)
 
 
 async def _explain(
