@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import asyncpg
 import orjson
 import structlog
-from prometheus_client import Gauge
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
@@ -66,10 +65,6 @@ else:
 Pool = TenantPool
 
 log = structlog.get_logger(__name__)
-_waiting = Gauge(
-    "rs_order_pool_waiting", "Units of work that wait for a connection to the database"
-)
-
 
 Row = asyncpg.Record
 """A row of a result, with its values by column name."""
@@ -260,7 +255,6 @@ class _Session:
         self._tenant = tenant
 
     async def __aenter__(self) -> Any:
-        _waiting.inc()
         try:
             await self._acquire()
             if self._connection.is_outdated():
@@ -271,8 +265,6 @@ class _Session:
                 await self._acquire()
         except DATABASE_ERRORS as error:  # no statement was executed yet
             raise StoreUnavailable.because(error) from error
-        finally:
-            _waiting.dec()
         return self._connection
 
     async def __aexit__(

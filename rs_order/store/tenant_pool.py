@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import asyncpg
+from prometheus_client import Gauge
 
 from rs_order.domain.ids import Tenant
 
@@ -30,6 +31,10 @@ PATIENCE_SECONDS: Final = 0.05
 """How long a caller waits for a connection of its tenant. Then it takes any."""
 MOST_TENANTS: Final = 100
 """A connection that has served so many tenants is closed: the server's process remembers their tables."""
+
+_without_connection = Gauge(
+    "rs_order_pool_waiting", "Units of work that wait for a connection to the database"
+)
 
 
 @dataclass(slots=True)  # a frozen one takes three times as long to create
@@ -91,7 +96,10 @@ class TenantPool:
 
     async def begin_use(self, tenant: Tenant | None) -> tuple[Any, int]:
         """Return a connection, and the generation that ``end_use`` takes."""
-        connection = await self._acquire(tenant)
+        connection = self._at_hand(tenant)
+        if connection is None:
+            with _without_connection.track_inprogress():
+                connection = await self._acquire(tenant)
         self._in_use[tenant] += 1
         return connection, self._generation
 
@@ -160,6 +168,13 @@ class TenantPool:
     async def fetchval(self, statement: str, *parameters: Any) -> Any:
         async with self.acquire() as connection:
             return await connection.fetchval(statement, *parameters)
+
+    def _at_hand(self, tenant: Tenant | None) -> Any:
+        """Return a kept connection that can be used at once, or None."""
+        number = self._best_kept(tenant)
+        if number is None or not _is_open(self._kept[number].connection):
+            return None
+        return self._kept.pop(number).connection
 
     async def _acquire(self, tenant: Tenant | None) -> Any:
         while True:
