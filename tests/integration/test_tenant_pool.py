@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from rs_order.domain.ids import Tenant
 from rs_order.store import tenant_pool
@@ -55,6 +56,28 @@ async def test_a_caller_waits_a_moment_for_a_connection_of_its_tenant(small_pool
         await asyncio.sleep(0)
     assert await waiting == one
     assert await session_of(small_pool, TWO) == two
+
+
+async def test_callers_that_wait_are_counted_until_they_have_a_connection(small_pool: Pool) -> None:
+    async with transaction(small_pool, ONE), transaction(small_pool, TWO):
+        waiting = asyncio.create_task(session_of(small_pool, THREE))
+        await asyncio.sleep(0)
+        assert _waiting() == 1
+    await waiting
+    assert _waiting() == 0
+
+
+async def test_callers_that_give_up_are_not_counted(small_pool: Pool) -> None:
+    async with transaction(small_pool, ONE), transaction(small_pool, TWO):
+        waiting = asyncio.create_task(session_of(small_pool, THREE))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert _waiting() == 0
+
+
+def _waiting() -> float | None:
+    return REGISTRY.get_sample_value("rs_order_pool_waiting")
 
 
 async def test_a_caller_that_has_waited_takes_the_connection_of_another_tenant(
