@@ -9,7 +9,7 @@ from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
 from rs_order.domain.process import LimitKind, Process, ProcessChoice
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class SelectionRequest:
     """One search as of the moment it was selected (domain.md 1.4, BasketSelectionRequest)."""
 
@@ -31,7 +31,7 @@ class SelectionRequest:
         return self if self.dataset_urn is not None else replace(self, dataset_urn=urn)
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class TypeTotals:
     """Files of one data type in a summary."""
 
@@ -59,7 +59,7 @@ def quota_of(types: Mapping[DataType, TypeTotals]) -> int:
     return max(raw_data.files - raw_data.external_files, 0) if raw_data else 0
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class DatasetSummary:
     """Totals of what a search finds in one dataset."""
 
@@ -70,7 +70,7 @@ class DatasetSummary:
     types: dict[DataType, TypeTotals]
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Totals of what several searches find together; overlaps count once."""
 
@@ -96,7 +96,7 @@ MAX_SEARCHES = 100
 _INSTANT = timedelta(microseconds=1)
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class DatedSelection:
     """A search in a basket, with the totals at the time it was added."""
 
@@ -106,7 +106,7 @@ class DatedSelection:
     types: Mapping[DataType, TypeTotals]
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class DatasetSelection:
     """A dataset in a basket: its searches and their totals together."""
 
@@ -202,7 +202,7 @@ class Excess:
         )
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class Basket:
     """The interactive basket of a user; there is one per owner (B1)."""
 
@@ -240,7 +240,7 @@ class Basket:
         return Basket(id_, self.owner, self.version + 1, tuple(selections.values()))
 
 
-@dataclass(slots=True)  # a frozen one takes three times as long to create
+@dataclass(frozen=True, slots=True)
 class BasketChange:
     """A change of a basket: the dataset selections to write, and those to remove."""
 
