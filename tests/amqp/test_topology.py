@@ -1,6 +1,8 @@
 """The topology against a table written by hand from amqp.md 1.3-1.5 and 4."""
 
+import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -9,6 +11,7 @@ from rs_order.broker.errors import TopologyConflict
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Binding, Elements, Exchange, Topology, Vhost, declare
 from tests.amqp.support import only, raw_channel
+from tests.support.polling import WAIT_SECONDS
 from tests.support.servers import FreshBroker
 
 B = "regards.broadcast.rs-order."
@@ -214,6 +217,34 @@ async def test_declaring_everything_twice_changes_nothing(broker: FreshBroker) -
     async with raw_channel(broker.url, broker.instance_vhost) as channel:
         await declare(channel, FULL.instance)
         await declare(channel, FULL.instance)
+
+
+class _Channels:
+    """A connection whose queues are declared only when as many declarations wait as there are queues."""
+
+    def __init__(self, queues: int) -> None:
+        self.connection = self
+        self._all = asyncio.Barrier(queues)
+
+    async def get_underlay_channel(self) -> "_Channels":
+        return self
+
+    async def channel(self, **_: object) -> "_Channels":
+        return self
+
+    async def queue_declare(self, *_: object, **__: object) -> None:
+        await self._all.wait()
+
+    async def close(self) -> None: ...
+
+
+async def test_queues_are_declared_together() -> None:
+    """One with priorities takes the broker a quarter of a second (decision 0012), and an instance has 13."""
+    queues = tuple(event.queue for event in (*FULL.security_events, *FULL.tenant_events))
+    channel = cast("AbstractChannel", _Channels(len(queues)))
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await declare(channel, Elements((), queues, ()))
 
 
 async def _declare_as_java(channel: AbstractChannel) -> None:
