@@ -70,14 +70,8 @@ async def open_database(
         tenants = Tenants(pool)
         await tenants.load()
         await migrate_tenants(pool, tenants.names(), after=after_deployment)
-        for name in settings.tenants:
-            if not tenants.serves(name):
-                await _add_configured(tenants, name)
+        try:
+            await tenants.add_configured(settings.tenants)
+        except InvalidTenantNameError as error:
+            raise SettingsError(f"{PREFIX}TENANTS: {error}") from error
         yield Database(pool, tenants, clock or SystemClock())
-
-
-async def _add_configured(tenants: Tenants, name: str) -> None:
-    try:
-        await tenants.add(name)
-    except InvalidTenantNameError as error:
-        raise SettingsError(f"{PREFIX}TENANTS: {error}") from error

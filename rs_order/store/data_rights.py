@@ -4,15 +4,19 @@ import asyncpg
 
 from rs_order.store.pool import PLATFORM_SCHEMA, Connection, Pool, transaction
 
-_RECORDED = (
-    "select exists (select from pg_tables where schemaname = $1 and tablename = 'schema_version')"
-)
+_RECORDED = """
+select exists (select from pg_class
+               where relname = 'schema_version' and relnamespace = to_regnamespace($1::text))
+"""
 _LACKS_RIGHTS = """
 select not has_schema_privilege($1::text, 'usage') or exists (
-    select from pg_class
-    where relnamespace = $1::text::regnamespace and relkind = 'r' and relname <> 'schema_version'
-      and not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
-               and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete')))
+    -- pg_class has no index by schema, so it would be read whole for each new tenant.
+    select from pg_depend
+    join pg_class on pg_class.oid = objid
+    where refclassid = 'pg_namespace'::regclass and refobjid = to_regnamespace($1::text)
+      and classid = 'pg_class'::regclass and relkind = 'r' and relname <> 'schema_version'
+      and not (has_table_privilege(objid, 'select') and has_table_privilege(objid, 'insert')
+               and has_table_privilege(objid, 'update') and has_table_privilege(objid, 'delete')))
 """
 _SCHEMAS = """
 select nspname as name from pg_namespace

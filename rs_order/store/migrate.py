@@ -8,8 +8,9 @@ table ``schema_version``. The stage says when that is safe:
 - ``after`` the deployment: only when no process of the previous version is left. Only
   ``rs-order migrate --after`` applies it.
 
-Several instances may start at once: the first takes the lock, the others find nothing left to do. A schema
-that is up to date is only read, so a role that may change no schema can start a process (decision 0030).
+Several instances may start at once: the first takes the lock of a schema, the others find nothing left to do
+there. A schema that is up to date is only read, so a role that may change no schema can start a process
+(decision 0030).
 """
 
 import re
@@ -22,12 +23,16 @@ import asyncpg
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from rs_order.concurrency import together
 from rs_order.domain.ids import Tenant
 from rs_order.store.data_rights import lacks_rights, recorded_migrations, role_of
 from rs_order.store.every_tenant import applied_migrations
 from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
+"""Held alone while the platform's schema changes, and shared while a tenant's does."""
+_LOCK_OF_A_SCHEMA = 7226_0004
+"""With the hash of the schema's name. It is the first of two keys, so it never meets `_LOCK`."""
 _LOCK_TIMEOUT = "2s"
 """The longest wait for a table that is in use.
 
@@ -39,6 +44,8 @@ _IN_USE = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 """A running process uses tables that a migration changes. Nothing was changed."""
 _TIMEOUT_SECONDS = 24 * 3600.0
 """For one migration, such as an index on a large table, and for the instances that wait for it."""
+_SCHEMAS_AT_ONCE = 4
+"""Schemas that are changed at the same time, so that the cores of the database share the work."""
 _ACTIVE_TENANTS = "select name from rs_order.tenant where active order by name"
 _NAME = re.compile(r"(\d{4})_\w+\.(before|after)\.sql")
 
@@ -184,17 +191,32 @@ async def migrate_platform(pool: Pool, *, after: bool = False) -> None:
         )
 
 
-async def migrate_tenants(pool: Pool, tenants: Sequence[Tenant], *, after: bool = False) -> None:
-    """Update the schemas of tenants. Those that are up to date are found by a few statements for all.
+async def migrate_tenants(
+    pool: Pool, tenants: Sequence[Tenant], *, after: bool = False, in_use: bool = True
+) -> None:
+    """Create or update the schemas of tenants, several at a time.
+
+    Those that are up to date are found by a few statements for all.
 
     Raises:
+        InvalidTenantNameError: a name can't be part of a schema's name. Nothing was changed.
         MigrationError: see `pending`; or the role lacks the rights.
     """
     known = migrations("tenant")
     applied = await applied_migrations(pool, tenants)
-    for tenant in tenants:
-        if tenant not in applied or pending(known, applied[tenant], after=after, in_use=True):
-            await migrate_tenant(pool, tenant, after=after, known=known)
+    outdated = iter(
+        [
+            tenant
+            for tenant in tenants
+            if tenant not in applied or pending(known, applied[tenant], after=after, in_use=in_use)
+        ]
+    )
+
+    async def migrate_next() -> None:
+        for tenant in outdated:
+            await migrate_tenant(pool, tenant, after=after, in_use=in_use, known=known)
+
+    await together(migrate_next() for _ in range(_SCHEMAS_AT_ONCE))
 
 
 async def migrate_tenant(
@@ -212,7 +234,7 @@ async def migrate_tenant(
         MigrationError: see `pending`; or the role lacks the rights.
     """
     known = migrations("tenant") if known is None else known
-    async with pool.acquire() as connection:
+    async with pool.acquire(tenant) as connection:  # after many tenants the pool closes it
         await _migrate(connection, known, tenant_schema(tenant), after=after, in_use=in_use)
 
 
@@ -246,7 +268,7 @@ async def _migrate_as_owner(
     after: bool,
     in_use: bool,
 ) -> None:
-    """Apply the pending migrations under the lock of all migrations; try again while tables are in use.
+    """Apply the pending migrations under the lock of the schema; try again while tables are in use.
 
     Raises:
         MigrationError: the role may not change the schema, or its tables were in use at every attempt.
@@ -298,12 +320,12 @@ async def _apply(connection: Connection, migration: Migration, schema: str) -> N
 
 
 async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
-    """Create the schema if there is none, lock all migrations, and return those applied to it."""
+    """Create the schema if there is none, lock its migrations, and return those applied to it."""
     await connection.execute(
         f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS};"
         "set local lock_timeout = 0; set local statement_timeout = 0"
     )
-    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_SECONDS)
+    await _lock_migrations(connection, schema)
     await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
     await connection.execute(f"create schema if not exists {schema}")
     await connection.execute("select set_config('search_path', $1, true)", schema)
@@ -313,3 +335,21 @@ async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
     )
     rows = await connection.fetch("select version, name from schema_version")
     return {row["version"]: row["name"] for row in rows}
+
+
+async def _lock_migrations(connection: Connection, schema: str) -> None:
+    """Wait until no one else migrates the schema, nor the platform's. The lock ends with the transaction."""
+    if schema == PLATFORM_SCHEMA:
+        await connection.execute(
+            "select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_SECONDS
+        )
+        return
+    await connection.execute(
+        "select pg_advisory_xact_lock_shared($1)", _LOCK, timeout=_TIMEOUT_SECONDS
+    )
+    await connection.execute(
+        "select pg_advisory_xact_lock($1::integer, hashtext($2))",
+        _LOCK_OF_A_SCHEMA,
+        schema,
+        timeout=_TIMEOUT_SECONDS,
+    )

@@ -15,7 +15,7 @@ from rs_order.domain.settings import SettingValue
 from rs_order.store.audit import AuditAction, AuditActor, AuditEntry, Door, record
 from rs_order.store.errors import StoreError, StoreUnavailable, store_errors
 from rs_order.store.every_tenant import tenants_to_resume
-from rs_order.store.migrate import migrate_tenant
+from rs_order.store.migrate import migrate_tenant, migrate_tenants
 from rs_order.store.pool import (
     IDLE_SECONDS,
     Connection,
@@ -112,6 +112,20 @@ class Tenants:
         await self._provision(name, host, None, by)
         return Tenant(name)
 
+    async def add_configured(self, names: Sequence[str]) -> None:
+        """Provision the tenants of the settings that aren't served yet, see `add`.
+
+        Raises:
+            InvalidTenantNameError: a name can't be part of a schema's name. None was provisioned.
+        """
+        missing = [Tenant(name) for name in dict.fromkeys(names) if not self.serves(name)]
+        if not missing:
+            return
+        await migrate_tenants(self._pool, missing, in_use=False)
+        for tenant in missing:
+            await self._activate(tenant, None, None, CONFIGURATION)
+        await self.load()
+
     async def activate(self, name: str, event_at: datetime) -> bool:
         """Provision a tenant by an event of the platform; False if a newer event is known.
 
@@ -178,9 +192,14 @@ class Tenants:
         """Bring the tenant's schema up to date and activate it; False if a newer event is known."""
         tenant = Tenant(name)
         await migrate_tenant(self._pool, tenant, in_use=self.serves(tenant))
-        added = await self._change(AuditAction.TENANT_ADDED, by, tenant, SQL["add"], host, event_at)
+        added = await self._activate(tenant, host, event_at, by)
         await self.load()
         return added
+
+    async def _activate(
+        self, tenant: Tenant, host: str | None, event_at: datetime | None, by: AuditActor
+    ) -> bool:
+        return await self._change(AuditAction.TENANT_ADDED, by, tenant, SQL["add"], host, event_at)
 
     async def _change(
         self, action: AuditAction, by: AuditActor, tenant: Tenant, statement: str, *parameters: Any

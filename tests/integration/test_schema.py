@@ -15,6 +15,7 @@ from rs_order.store.migrate import (
     MigrationError,
     migrate_platform,
     migrate_tenant,
+    migrate_tenants,
     migrations,
 )
 from rs_order.store.pool import Connection, InvalidTenantNameError, Pool, open_pool
@@ -241,6 +242,28 @@ async def test_a_table_in_use_is_migrated_when_it_is_free(pool: Pool, migrated_u
 
     async with in_tenant(pool, TENANT) as connection:
         assert await connection.fetch("select more from orders") == []
+
+
+async def test_a_table_in_use_delays_no_other_tenant(
+    pool: Pool, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schemas of tenants are migrated at the same time, each under a lock of its own."""
+    column = Migration.of("9001_column.before.sql", "alter table orders add column more text")
+    known = [*migrations("tenant"), column]
+    monkeypatch.setattr("rs_order.store.migrate.migrations", lambda _: known)
+    async with await open_pool(migrated_url, size=2) as migrating, in_tenant(pool, TENANT) as user:
+        await user.fetch("select from orders")
+        migration = asyncio.create_task(migrate_tenants(migrating, [TENANT, OTHER]))
+        await eventually(lambda: _is_applied(pool, OTHER, column), "the other tenant is migrated")
+        assert not await _is_applied(pool, TENANT, column)
+        await user.execute("commit")
+        await migration
+
+    assert await _is_applied(pool, TENANT, column)
+
+
+async def _is_applied(pool: Pool, tenant: Tenant, migration: Migration) -> bool:
+    return migration.name in await applied_to(pool, tenant)
 
 
 async def _nothing_waits(pool: Pool) -> bool:

@@ -13,6 +13,7 @@ from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.shares import Amount
 from rs_order.domain.states import OrderStatus
 from rs_order.store.audit import AuditActor, Door
+from rs_order.store.every_tenant import applied_migrations
 from rs_order.store.pool import InvalidTenantNameError, Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -60,6 +61,30 @@ async def test_a_process_follows_what_a_command_does(pool: Pool, tenants: Tenant
         await eventually(lambda: not tenants.serves(TENANT), "the tenant isn't served any more")
     finally:
         following.cancel()
+
+
+async def test_the_tenants_of_the_settings_are_added_together(pool: Pool, tenants: Tenants) -> None:
+    """Those that are served, or named twice, are left alone; a tenant that was disabled is served again."""
+    await tenants.disable(TENANT, AuditActor("root", Door.CLI))
+    names = [f"new{number}" for number in range(5)]
+
+    await tenants.add_configured([*names, OTHER, names[0], TENANT])
+
+    assert tenants.names() == [TENANT, OTHER, *names]
+    assert set(await applied_migrations(pool, [Tenant(name) for name in names])) == {*names}
+    added = await pool.fetch(
+        "select tenant from rs_order.audit where action = 'tenant.added' order by id desc limit 6"
+    )
+    assert [row["tenant"] for row in reversed(added)] == [*names, TENANT]
+
+
+async def test_a_wrong_name_in_the_settings_adds_no_tenant(tenants: Tenants) -> None:
+    """Nothing is left half done while the operator corrects it."""
+    with pytest.raises(InvalidTenantNameError, match="No-Name"):
+        await tenants.add_configured(["new1", "No-Name"])
+
+    await tenants.load()
+    assert not tenants.serves("new1")
 
 
 async def test_the_newest_event_counts(tenants: Tenants) -> None:
