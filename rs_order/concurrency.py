@@ -1,10 +1,11 @@
 """Awaits several calls at the same time, and leaves none running."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 async def together(
@@ -42,6 +43,22 @@ async def as_they_end(
         done, pending = await asyncio.wait(pending, timeout=every)
         if done:
             yield done
+
+
+async def in_slices(items: Sequence[Item], size: int) -> AsyncIterator[Sequence[Item]]:
+    """Yield slices of a sequence, and let other tasks run after each of them."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+        await asyncio.sleep(0)
+
+
+async def each_while_next(
+    items: AsyncIterator[Item], handle: Callable[[Item], Awaitable[None]]
+) -> None:
+    """Handle items one after the other, each while the next one is made."""
+    item = await anext(items, None)
+    while item is not None:
+        _, item = await together([handle(item), anext(items, None)])
 
 
 async def _when_allowed(call: Awaitable[Result], allowed: asyncio.Semaphore) -> Result:

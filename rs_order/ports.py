@@ -105,11 +105,16 @@ class ServedTenants(Protocol):
         ...
 
 
+PRODUCTS_AT_A_TIME: Final = 200
+"""Products of a page that are read before other tasks run; some 10 ms. A product has few files as a rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundPage:
     """A page of a search."""
 
-    products: tuple[Product, ...]
+    products: Sequence[Product]
+    """They may be made anew each time that they are read, to save memory: read them in slices."""
     total: int | None
     """The products of all pages, as the catalog counts them now; None: it doesn't."""
 

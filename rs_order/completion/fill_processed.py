@@ -1,6 +1,6 @@
 """Divides the products of a page into sub-orders that go into a process (domain.md 5.2 to 5.5)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rs_order.completion.fill_sub_orders import FillSubOrders
@@ -10,6 +10,7 @@ from rs_order.completion.processed_sub_orders import (
     write_sub_orders,
 )
 from rs_order.completion.read_page import Page
+from rs_order.concurrency import in_slices
 from rs_order.domain.files import Product, identity
 from rs_order.domain.ids import DatasetTaskId
 from rs_order.domain.input_batches import (
@@ -24,7 +25,7 @@ from rs_order.domain.input_batches import (
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process, Scope
 from rs_order.domain.selection import DatasetSelection
-from rs_order.ports import Clock
+from rs_order.ports import PRODUCTS_AT_A_TIME, Clock
 from rs_order.store.completions import NewDatasetTask
 from rs_order.store.cursors import BatchCursor, CompletionCursor, ProcessedCursor
 from rs_order.store.unit_of_work import UnitOfWork
@@ -64,7 +65,7 @@ class FillProcessed:
                 uow, order, selection, page.attached, process
             )
         processed = cursor.processed or ProcessedCursor(process)
-        inputs = _inputs(page.products, process)
+        inputs = await _inputs(page.products, process)
         if inputs or _has_open_batch(processed):
             processed = await self._add_inputs(
                 uow, order, selection, processed, inputs, last=page.last
@@ -128,10 +129,17 @@ class FillProcessed:
         return divided
 
 
-def _inputs(products: Iterable[Product], process: Process) -> list[tuple[Group, InputProduct]]:
+async def _inputs(
+    products: Sequence[Product], process: Process
+) -> list[tuple[Group, InputProduct]]:
     """Return the products that have an input of the process, each with its group."""
-    found = [(group_of(product), inputs_of(product, process)) for product in products]
-    return [(group, product) for group, product in found if product.inputs]
+    found: list[tuple[Group, InputProduct]] = []
+    async for some in in_slices(products, PRODUCTS_AT_A_TIME):
+        for product in some:
+            inputs = inputs_of(product, process)
+            if inputs.inputs:
+                found.append((group_of(product), inputs))
+    return found
 
 
 def _plans(process: Process, group: Group, batches: InputBatches) -> Iterator[PlannedSubOrder]:

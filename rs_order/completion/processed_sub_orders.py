@@ -16,7 +16,7 @@ from rs_order.domain.process import Process
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
-from rs_order.store.completions import NewFile, NewSubOrder
+from rs_order.store.completions import NewFiles, NewSubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
 
@@ -160,20 +160,21 @@ async def _add_outputs(
     uow: UnitOfWork, selection: ProcessedSelection, closed: Sequence[_NamedSubOrder]
 ) -> None:
     """Add the outputs that the process promises for sub-orders with all their inputs."""
-    files: list[NewFile] = []
+    files: list[NewFiles] = []
     for one in closed:
         products = (
             one.plan.added
             if one.plan.continued is None
             else await uow.inputs.products(one.sub_order.id)
         )
-        files += [
-            NewFile(selection.order.id, selection.task, one.sub_order.id, _ordered(output))
+        outputs = [
+            _ordered(output)
             for output in promised(
                 selection.process, one.correlation_id, selection.dataset.urn, products
             )
         ]
-    added = await uow.completions.add_files(files, counted=False)
+        files.append(NewFiles(selection.order.id, selection.task, one.sub_order.id, outputs))
+    added = await uow.completions.add_files(files)
     by_id = {one.sub_order.id: one.sub_order for one in closed}
     for some in added:
         by_id[some.sub_order_id].counters.add(some.state, some.files, some.bytes)

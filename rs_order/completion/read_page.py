@@ -1,5 +1,6 @@
 """Reads one page of an order's files from the catalog and rs-dam."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rs_order.contracts.platform_names import PlatformService
@@ -27,7 +28,8 @@ SEARCH_FAILED = "Error trying to search data objects from catalog."
 class Page:
     """The products that one step of a completion adds to its order."""
 
-    products: tuple[Product, ...]
+    products: Sequence[Product]
+    """They are read once: they may be made anew each time."""
     total: int | None
     """The products of all pages, as the catalog counts them now; None: it doesn't."""
     size: int

@@ -47,6 +47,11 @@ class FileBatch(Generic[File]):
         self.total_files += 1
         self.total_bytes += size or 0
 
+    def take(self) -> list[File]:
+        """Take out the files that were added. They still count."""
+        taken, self.added = self.added, []
+        return taken
+
     def is_full(self, batch_bytes: int) -> bool:
         """True if it has reached a limit (C8, C11)."""
         if self.kind is SubOrderKind.EXTERNAL:
@@ -68,6 +73,7 @@ class FileBatches:
         self._filter = file_filter or FileFilter()
         self.touched: list[FileBatch[OrderedFile]] = list((left_open or {}).values())
         """Every batch that gets files, oldest first."""
+        self._to_take = list(self.touched)
         self.storage = (left_open or {}).get(SubOrderKind.STORAGE)
         self.external = (left_open or {}).get(SubOrderKind.EXTERNAL)
         self.oversized: list[str] = []
@@ -81,13 +87,16 @@ class FileBatches:
         for file in dataset.files:
             self._put(dataset, file, external=file.external or file.stored_by_dam)
 
-    def add_products(self, products: Iterable[Product]) -> None:
-        """Add the files of products that pass the filter."""
+    def add_products(self, products: Iterable[Product]) -> int:
+        """Add the files of products that pass the filter. Return their number."""
+        added = 0
         for product in products:
             for file in product.files:
                 if self._filter.passes(file):
                     self._put(product, file, external=file.external)
+                    added += 1
             self._close_full()
+        return added
 
     def finish(self) -> None:
         """Close the open batches: no more files follow."""
@@ -95,6 +104,12 @@ class FileBatches:
             if batch:
                 batch.closed = True
         self.storage = self.external = None
+
+    def take(self) -> list[tuple[FileBatch[OrderedFile], list[OrderedFile]]]:
+        """Take the files out of the batches. They still count. Return them by batch, the oldest one first."""
+        taken = [(batch, batch.take()) for batch in self._to_take if batch.added]
+        self._to_take = [batch for batch in self._to_take if not batch.closed]
+        return taken
 
     def _put(self, product: Product, file: CatalogFile, *, external: bool) -> None:
         if external:
@@ -115,6 +130,7 @@ class FileBatches:
     def _open(self, kind: SubOrderKind) -> FileBatch[OrderedFile]:
         batch = FileBatch[OrderedFile](kind)
         self.touched.append(batch)
+        self._to_take.append(batch)
         return batch
 
     def _close_full(self) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from rs_order.concurrency import in_slices
 from rs_order.contracts.order_messages import ErrorType, OrderRequest
 from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.catalog_datasets import CatalogDatasets
@@ -29,7 +30,14 @@ from rs_order.domain.quotes import QuoteFailure, QuoteId, QuoteState, expected_t
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.tallies import MOST_FILES, Tally, files_to_read, sample_of
-from rs_order.ports import Catalog, Clock, RemoteError, RemoteRejection, RemoteUnavailable
+from rs_order.ports import (
+    PRODUCTS_AT_A_TIME,
+    Catalog,
+    Clock,
+    RemoteError,
+    RemoteRejection,
+    RemoteUnavailable,
+)
 from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.document import Prospects, failure_text, quote_document
 from rs_order.regards.catalog import RegardsDatasetFiles
@@ -110,7 +118,7 @@ class ReadForQuotes:
 
     async def page(
         self, caller: Caller, selection: DatasetSelection, tally: Tally
-    ) -> tuple[tuple[Product, ...], Product | None, bool]:
+    ) -> tuple[Sequence[Product], Product | None, bool]:
         """Return the next products of a selection, the files attached to its dataset, and whether it ends.
 
         Raises:
@@ -124,7 +132,12 @@ class ReadForQuotes:
         )
         so_far = tally.products + len(found.products)
         last = not found.products or (found.total is not None and so_far >= found.total)
-        return found.products, attached, last
+        products = [
+            product
+            async for some in in_slices(found.products, PRODUCTS_AT_A_TIME)
+            for product in some
+        ]
+        return products, attached, last
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, overload
 from urllib.parse import quote, unquote, urlsplit
 
 from rs_order.contracts.wire import INT64, storable
@@ -24,13 +24,13 @@ from rs_order.domain.ids import Checksum, Tenant, Urn
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
 from rs_order.ports import FoundPage, RemoteRejection
 from rs_order.regards.http import RemoteService, TokenIssuer
-from rs_order.regards.pages import items_of
+from rs_order.regards.pages import ItemText, items_of, parsed
 
 MAX_REQUESTS: Final = 100
 """Selection requests in one search (remote-services.md 2.1)."""
 
-PRODUCTS_AT_A_TIME: Final = 200
-"""Products parsed before other tasks run; about 10 ms."""
+TEXTS_AT_A_TIME: Final = 500
+"""Products whose JSON is checked before other tasks run; about 10 ms."""
 
 PAGE_BYTES: Final = 2**20
 PRODUCT_BYTES: Final = 16 * 1024
@@ -143,13 +143,40 @@ class RegardsDatasetFiles:
 
 async def _page_of(page: bytearray, *, every_type: bool) -> FoundPage:
     """Parse a page, and let other tasks run every few milliseconds."""
-    products: list[Product] = []
+    texts: list[ItemText] = []
     others: dict[str, Any] = {}
     for item in items_of(page, others):
-        products.append(product_of(_content(item), every_type=every_type))
-        if len(products) % PRODUCTS_AT_A_TIME == 0:
+        _urn_of(_content(item.value))
+        texts.append(item.text)
+        if len(texts) % TEXTS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return FoundPage(tuple(products), _total_elements(others.get("metadata")))
+    return FoundPage(
+        PageProducts(texts, every_type=every_type), _total_elements(others.get("metadata"))
+    )
+
+
+class PageProducts(Sequence[Product]):
+    """The products of a page, each made from its text whenever it is read.
+
+    A product with its files takes twice the memory of its text. So a page of 100,000 files is kept as text,
+    and who reads it has few products at a time. The texts are known to be JSON of products with ids.
+    """
+
+    def __init__(self, texts: Sequence[ItemText], *, every_type: bool) -> None:
+        self._texts = texts
+        self._every_type = every_type
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, at: int) -> Product: ...
+    @overload
+    def __getitem__(self, at: slice) -> "PageProducts": ...
+    def __getitem__(self, at: int | slice) -> "Product | PageProducts":
+        if isinstance(at, slice):
+            return PageProducts(self._texts[at], every_type=self._every_type)
+        return product_of(_content(parsed(self._texts[at])), every_type=self._every_type)
 
 
 def _total_elements(metadata: Any) -> int | None:
@@ -262,14 +289,7 @@ def product_of(feature: Any, *, every_type: bool = False) -> Product:
     Raises:
         MalformedFeature: the feature has no id.
     """
-    if not isinstance(feature, dict):
-        raise MalformedFeature("a feature isn't an object")
-    try:
-        urn = _text(feature, "id")
-    except Malformed as error:
-        raise MalformedFeature(f"a feature has no usable id: {error}") from error
-    if not urn:
-        raise MalformedFeature("a feature has no id")
+    urn = _urn_of(feature)
     files = tuple(_files_of(feature, _ORDERABLE))
     others = tuple(_files_of(feature, _OTHERS)) if every_type else ()
     try:
@@ -280,7 +300,24 @@ def product_of(feature: Any, *, every_type: bool = False) -> Product:
         files = tuple(file.without_source(defect) for file in files)
         others = tuple(file.without_source(defect) for file in others)
         provider_id, version = None, 1
-    return Product(Urn(urn), provider_id, version, files, others)
+    return Product(urn, provider_id, version, files, others)
+
+
+def _urn_of(feature: Any) -> Urn:
+    """Return the id of a feature.
+
+    Raises:
+        MalformedFeature: it has none.
+    """
+    if not isinstance(feature, dict):
+        raise MalformedFeature("a feature isn't an object")
+    try:
+        urn = _text(feature, "id")
+    except Malformed as error:
+        raise MalformedFeature(f"a feature has no usable id: {error}") from error
+    if not urn:
+        raise MalformedFeature("a feature has no id")
+    return Urn(urn)
 
 
 def _files_of(

@@ -13,7 +13,7 @@ finds the end of a value by itself, but takes twice as long.
 import re
 from collections.abc import Iterator
 from json import JSONDecoder
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -23,8 +23,23 @@ _ITEM: Final = b'{"content":'
 """The beginning of an item as the platform writes it."""
 _BETWEEN_ITEMS: Final = b"}," + _ITEM
 
+ItemText = memoryview | str
+"""The text of an item: a part of its page where the fast parser read it."""
 
-def items_of(page: bytes | bytearray, others: dict[str, Any] | None = None) -> Iterator[Any]:
+
+class Item(NamedTuple):
+    """An element of a page."""
+
+    value: Any
+    text: ItemText
+
+
+def parsed(text: ItemText) -> Any:
+    """Parse the text of an item once more."""
+    return _DECODER.decode(text) if isinstance(text, str) else orjson.loads(text)
+
+
+def items_of(page: bytes | bytearray, others: dict[str, Any] | None = None) -> Iterator[Item]:
     """Yield the elements of the page's ``content``, in order. ``others`` gets its other members.
 
     Raises:
@@ -61,44 +76,53 @@ class _Reader:
         """The part of the page that is decoded. At first it ends where the first item may begin."""
         self._text = page[: self._end].decode()
         self._at = 0
+        self._value_at = 0
+        """Where the last value begins."""
 
     def value(self) -> Any:
         """Parse the next value."""
         self._skip_blanks()
+        self._value_at = self._at
         try:
             value, self._at = _DECODER.raw_decode(self._text, self._at)
         except ValueError:
             if self._end == len(self._page):
                 raise
             self._decode_rest()
+            self._value_at = self._at
             value, self._at = _DECODER.raw_decode(self._text, self._at)
         return value
 
-    def elements(self) -> Iterator[Any]:
+    def elements(self) -> Iterator[Item]:
         """Yield the elements of the next list one at a time."""
         self.take("[")
         if self._at == len(self._text):
             yield from self._adjacent_items()
         if self.skip("]"):
             return
-        yield self.value()
+        yield self._item()
         while not self.skip("]"):
             self.take(",")
-            yield self.value()
+            yield self._item()
 
-    def _adjacent_items(self) -> Iterator[Any]:
+    def _adjacent_items(self) -> Iterator[Item]:
         """Yield the items that follow each other without blanks, except the last one."""
-        with memoryview(self._page) as page:
-            at = self._end
-            while (end := self._page.find(_BETWEEN_ITEMS, at)) > 0:
-                try:
-                    item = orjson.loads(page[at : end + 1])
-                except orjson.JSONDecodeError:
-                    break
-                at = end + 2
-                self._start = self._end = at
-                self._text, self._at = "", 0
-                yield item
+        page, at = memoryview(self._page), self._end
+        while (end := self._page.find(_BETWEEN_ITEMS, at)) > 0:
+            text = page[at : end + 1]
+            try:
+                item = Item(orjson.loads(text), text)
+            except orjson.JSONDecodeError:
+                break
+            at = end + 2
+            self._start = self._end = at
+            self._text, self._at = "", 0
+            yield item
+
+    def _item(self) -> Item:
+        """Parse the next value as an item."""
+        value = self.value()
+        return Item(value, self._text[self._value_at : self._at])
 
     def take(self, character: str) -> None:
         """Move past a character; raise ValueError if another one follows."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
+from rs_order.concurrency import in_slices
 from rs_order.core.catalog_datasets import CatalogDatasets, call_concurrently
 from rs_order.core.errors import InvalidInput, ItemsRejected
 from rs_order.core.links import Links
@@ -35,7 +36,7 @@ from rs_order.orders.create import (
     order_label,
 )
 from rs_order.orders.quoted import QuotedSelections
-from rs_order.ports import Catalog, Clock, RemoteRejection, RemoteUnavailable
+from rs_order.ports import PRODUCTS_AT_A_TIME, Catalog, Clock, RemoteRejection, RemoteUnavailable
 from rs_order.rest.keyed_requests import MAX_OWNER
 from rs_order.store.orders import NewOrder
 from rs_order.store.stac import ItemOrder, StacViews
@@ -234,7 +235,8 @@ class OrderItems:
         known: set[str | None] = set()
         for page in range(-(-2 * len(items) // _PAGE)):
             found = await self._catalog.search(caller, searches, page=page, size=_PAGE)
-            known.update(name for one in found.products for name in (one.urn, one.provider_id))
+            async for some in in_slices(found.products, PRODUCTS_AT_A_TIME):
+                known.update(name for one in some for name in (one.urn, one.provider_id))
             if len(found.products) < _PAGE:
                 break
         return [item for item in items if item not in known][:MOST_UNKNOWN]

@@ -1,13 +1,14 @@
 """Completion: the files of an order are read from the catalog, page by page."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import asyncpg
 
 from rs_order.domain.file_batches import OrderedFile
-from rs_order.domain.files import identity
+from rs_order.domain.files import CatalogFile, identity
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
@@ -18,7 +19,6 @@ from rs_order.store.baskets import dataset_selection_of
 from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
 from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import (
-    content_columns,
     kinds_column,
     order_of,
     pattern_column,
@@ -29,8 +29,8 @@ SQL = statements("completions")
 ORDER_SQL = statements("orders")
 SUB_ORDER_SQL = statements("sub_orders")
 
-FILES_AT_A_TIME: Final = 5000
-"""Files written before other tasks run. Python needs some 15 ms for them."""
+_CONTENT_COLUMNS: Final = CatalogFile._fields[: CatalogFile._fields.index("defect")]
+"""What the catalog says of a file. A defect is the reason of its state."""
 _FILE_COLUMNS: Final = (
     "order_id",
     "dataset_task_id",
@@ -39,15 +39,7 @@ _FILE_COLUMNS: Final = (
     "product_urn",
     "product_id",
     "product_version",
-    "data_type",
-    "name",
-    "url",
-    "external",
-    "online",
-    "size",
-    "checksum",
-    "checksum_algorithm",
-    "mime_type",
+    *_CONTENT_COLUMNS,
     "state",
     "reason_code",
     "reason",
@@ -65,17 +57,18 @@ class AddedFiles:
     bytes: int
 
 
-class NewFile(NamedTuple):
-    """A file that is added to a sub-order of a dataset task."""
+@dataclass(frozen=True, slots=True)
+class NewFiles:
+    """Files that are added to a sub-order of a dataset task."""
 
     order_id: OrderId
     dataset_task_id: DatasetTaskId
     sub_order_id: SubOrderId
-    file: OrderedFile
+    files: Sequence[OrderedFile]
 
 
-_Identity = tuple[DatasetTaskId, str]
-_Group = tuple[DatasetTaskId, SubOrderId, FileState]
+_Known = Mapping[DatasetTaskId, set[str]]
+"""The identities of files, by dataset task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +106,6 @@ class Completions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._empty_tasks: set[DatasetTaskId] = set()
-        """Dataset tasks that this unit of work created, and that have no files yet."""
 
     async def lock(
         self, order_ids: Sequence[OrderId]
@@ -160,7 +151,6 @@ class Completions:
             SQL["dataset_tasks"], [_task_record(one) for one in wanted]
         )
         tasks = {OrderId(row["order_id"]): DatasetTaskId(row["id"]) for row in rows}
-        self._empty_tasks |= {DatasetTaskId(row["id"]) for row in rows if row["created"]}
         return [tasks[one.order_id] for one in wanted]
 
     async def open_sub_orders(self, sub_orders: Sequence[NewSubOrder]) -> list[SubOrder]:
@@ -184,49 +174,65 @@ class Completions:
             for row, new in zip(rows, sub_orders, strict=True)
         ]
 
-    async def add_files(
-        self, files: Iterable[NewFile], *, counted: bool = True
-    ) -> list[AddedFiles]:
+    async def add_files(self, some: Sequence[NewFiles], *, again: bool = False) -> list[AddedFiles]:
         """Add the files that their dataset tasks don't have yet. Return what was added.
 
         Files of a dataset task are added only while its order is locked, so nobody else adds the same ones
-        meanwhile.
+        meanwhile. A file that was added before is rare as a rule. So they are looked up only after the
+        database rejects one.
 
         Args:
-            files: the files; their orders are locked by the caller.
-            counted: add the files to the totals of their dataset tasks.
+            some: the files, a few thousand; their orders are locked by the caller.
+            again: many of them were added before, so they are looked up first.
         """
-        remaining, numbers, sizes = iter(files), Counter[_Group](), Counter[_Group]()
-        while some := list(islice(remaining, FILES_AT_A_TIME)):
-            fresh = await self._not_added_yet(some)
-            await self._connection.copy_records_to_table(
-                "data_file",
-                columns=_FILE_COLUMNS,
-                records=[_record(id_, new) for (_, id_), new in fresh.items()],
-            )
-            self._empty_tasks -= {task for task, _ in fresh}
-            for new in fresh.values():
-                group = new.dataset_task_id, new.sub_order_id, new.file.state
-                numbers[group] += 1
-                sizes[group] += new.file.file.size or 0
-        if counted and numbers:
-            await self._connection.execute(SQL["count_files"], *_totals_by_task(numbers, sizes))
-        return [AddedFiles(*group[1:], numbers[group], sizes[group]) for group in numbers]
+        if not some:
+            return []
+        if again:
+            return await self._copy_files(some, await self._known_files(some))
+        await self._connection.execute("savepoint without_files")
+        try:
+            added = await self._copy_files(some, {})
+        except asyncpg.UniqueViolationError:
+            await self._connection.execute("rollback to savepoint without_files")
+            added = await self._copy_files(some, await self._known_files(some))
+        await self._connection.execute("release savepoint without_files")
+        return added
 
-    async def _not_added_yet(self, files: Sequence[NewFile]) -> dict[_Identity, NewFile]:
-        """Return the files that their dataset tasks don't have, each once, by task and identity."""
-        found: dict[_Identity, NewFile] = {}
-        for new in files:
-            id_ = identity(new.file.product.urn, new.file.file)
-            found.setdefault((new.dataset_task_id, id_), new)
-        looked_up = defaultdict[DatasetTaskId, list[str]](list)
-        for task, id_ in found:
-            if task not in self._empty_tasks:
-                looked_up[task].append(id_)
-        for task, ids in looked_up.items():
-            for row in await self._connection.fetch(SQL["known_files"], task, ids):
-                del found[task, row["identity"].hex]
-        return found
+    async def _copy_files(self, some: Sequence[NewFiles], known: _Known) -> list[AddedFiles]:
+        """Add files, each once, without those that are known. Return what was added.
+
+        The rows are made while the database stores those before.
+        """
+        added: list[AddedFiles] = []
+        await self._connection.copy_records_to_table(
+            "data_file", columns=_FILE_COLUMNS, records=_file_rows(some, known, added)
+        )
+        return added
+
+    async def _known_files(self, some: Sequence[NewFiles]) -> _Known:
+        """Return the identities of the files that were added before."""
+        wanted = defaultdict[DatasetTaskId, list[str]](list)
+        for new in some:
+            wanted[new.dataset_task_id] += [
+                identity(one.product.urn, one.file) for one in new.files
+            ]
+        return {
+            task: {
+                row["identity"].hex
+                for row in await self._connection.fetch(SQL["known_files"], task, identities)
+            }
+            for task, identities in wanted.items()
+        }
+
+    async def count_files(self, added: Mapping[DatasetTaskId, Iterable[AddedFiles]]) -> None:
+        """Add files to the totals of their dataset tasks."""
+        if added:
+            await self._connection.execute(
+                SQL["count_files"],
+                list(added),
+                [sum(one.files for one in some) for some in added.values()],
+                [sum(one.bytes for one in some) for some in added.values()],
+            )
 
 
 def position_of(row: Row) -> CompletionPosition:
@@ -288,33 +294,34 @@ def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, 
     )
 
 
-def _totals_by_task(
-    numbers: Counter[_Group], sizes: Counter[_Group]
-) -> tuple[list[DatasetTaskId], list[int], list[int]]:
-    """Return dataset tasks, and number and size of the files that were added to each."""
-    files, bytes_ = Counter[DatasetTaskId](), Counter[DatasetTaskId]()
-    for group, number in numbers.items():
-        files[group[0]] += number
-        bytes_[group[0]] += sizes[group]
-    return list(files), list(files.values()), [bytes_[task] for task in files]
-
-
-def _record(id_: str, new: NewFile) -> tuple[object, ...]:
-    """Return the row of a file, with the values of ``_FILE_COLUMNS`` in their order."""
-    ordered = new.file
-    product, file = ordered.product, ordered.file
-    return (
-        new.order_id,
-        new.dataset_task_id,
-        id_,
-        new.sub_order_id,
-        product.urn,
-        product.provider_id,
-        product.version,
-        file.data_type,
-        *content_columns(file),
-        ordered.state,
-        "no-checksum" if ordered.reason else None,
-        ordered.reason,
-        ordered.output_key,
-    )
+def _file_rows(
+    some: Iterable[NewFiles], known: _Known, added: list[AddedFiles]
+) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of files, each once, without those that are known. ``added`` gets what was yielded."""
+    seen = defaultdict[DatasetTaskId, set[str]](set, known)
+    for new in some:
+        of_task, sizes = seen[new.dataset_task_id], defaultdict[FileState, list[int]](list)
+        for product, file, state, reason, output_key in new.files:
+            id_ = identity(product.urn, file)
+            if id_ in of_task:
+                continue
+            of_task.add(id_)
+            sizes[state].append(file.size or 0)
+            yield (  # the values of _FILE_COLUMNS
+                new.order_id,
+                new.dataset_task_id,
+                id_,
+                new.sub_order_id,
+                product.urn,
+                product.provider_id,
+                product.version,
+                *file[: len(_CONTENT_COLUMNS)],
+                state,
+                "no-checksum" if reason else None,
+                reason,
+                output_key,
+            )
+        added += [
+            AddedFiles(new.sub_order_id, state, len(of_state), sum(of_state))
+            for state, of_state in sizes.items()
+        ]

@@ -8,10 +8,10 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
+from rs_order.completion import fill_sub_orders
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports import BadResponse, RemoteRejection
-from rs_order.store import completions
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
 from tests.support.polling import WAIT_SECONDS
@@ -70,7 +70,8 @@ async def test_w5_a_file_that_comes_again_is_added_once(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one may be in the same page or in another, written at the same time or later."""
-    monkeypatch.setattr(completions, "FILES_AT_A_TIME", 2)
+    monkeypatch.setattr(fill_sub_orders, "PRODUCTS_AT_A_TIME", 1)
+    monkeypatch.setattr(fill_sub_orders, "FILES_AT_A_TIME", 2)
     app = AppHarness(pool, batch_size=3)
     first, second, third = (one_file(name) for name in "abc")
     order = await app.order(products=[first, first, second, second, first, third])
@@ -79,6 +80,18 @@ async def test_w5_a_file_that_comes_again_is_added_once(
     assert await app.files(order) == dict.fromkeys("abc", "PENDING")
     assert await app.rows("select count(*) as files from data_file") == [{"files": 3}]
     assert await app.rows("select files_count from dataset_task") == [{"files_count": 3}]
+    assert await app.miscounted() == []
+
+
+async def test_w5_a_file_that_comes_again_is_found_while_thousands_are_written(pool: Pool) -> None:
+    """The database rejects it before all rows are sent; the files after it are added nevertheless."""
+    app = AppHarness(pool, batch_size=3000)
+    products = [one_file(f"{number}{'.' * 200}") for number in range(5999)]
+    await app.order(products=[*products[:3000], products[0], *products[3000:]])
+    await app.run()
+
+    assert await app.rows("select count(*) as files from data_file") == [{"files": 5999}]
+    assert await app.rows("select files_count from dataset_task") == [{"files_count": 5999}]
     assert await app.miscounted() == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rs_order.domain.files import DataType
 from rs_order.regards.catalog import MalformedFeature, product_of
-from rs_order.regards.pages import items_of
+from rs_order.regards.pages import items_of, parsed
 
 PAGES: list[dict[str, Any]] = [
     {"content": []},
@@ -16,11 +16,18 @@ PAGES: list[dict[str, Any]] = [
 ]
 
 
+def read(page: bytes, others: dict[str, Any] | None = None) -> list[Any]:
+    """Return the items of a page, whose texts give the same once more."""
+    items = list(items_of(page, others))
+    assert [parsed(item.text) for item in items] == [item.value for item in items]
+    return [item.value for item in items]
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("indent", [None, 2])
 def test_items_are_those_of_the_page(page: dict[str, Any], indent: int | None) -> None:
     """Other members may precede or follow them."""
-    assert list(items_of(json.dumps(page, indent=indent).encode())) == page["content"]
+    assert read(json.dumps(page, indent=indent).encode()) == page["content"]
 
 
 ITEMS = [
@@ -49,7 +56,7 @@ def test_items_without_blanks_between_them_are_those_of_the_page(
     text = json.dumps(page, separators=(",", ":")).encode()
     found: dict[str, Any] = {}
 
-    assert list(items_of(text, found)) == items
+    assert read(text, found) == items
     assert found == {**others, "last": True}
     for length in range(len(text)):
         with pytest.raises(ValueError):  # noqa: PT011 - any: the caller adds where it came from

@@ -1,10 +1,11 @@
 """Independent calls run concurrently, up to a limit."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.concurrency import together
+from rs_order.concurrency import each_while_next, together
 from rs_order.core.catalog_datasets import call_concurrently
 
 
@@ -72,3 +73,47 @@ async def test_calls_together_end_before_the_first_error_is_raised() -> None:
 
     assert most == 2
     assert sorted(ended[3:]) == [0, 1, 2, 3, 4]
+
+
+async def test_items_are_handled_one_by_one_while_the_next_one_is_made() -> None:
+    """No two are handled at a time, and no more than one waits."""
+    happened: list[str] = []
+
+    async def items() -> AsyncIterator[int]:
+        for item in range(3):
+            happened.append(f"make {item}")
+            await asyncio.sleep(0)
+            yield item
+
+    async def handle(item: int) -> None:
+        happened.append(f"begin {item}")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        happened.append(f"end {item}")
+
+    await each_while_next(items(), handle)
+
+    assert happened == [
+        *("make 0", "begin 0", "make 1", "end 0"),
+        *("begin 1", "make 2", "end 1", "begin 2", "end 2"),
+    ]
+
+
+async def test_no_item_is_handled_after_a_failure() -> None:
+    """The item that is made meanwhile is dropped, and nothing runs on."""
+    handled: list[int] = []
+
+    async def items() -> AsyncIterator[int]:
+        for item in range(3):
+            await asyncio.sleep(0)
+            yield item
+
+    async def handle(item: int) -> None:
+        handled.append(item)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await each_while_next(items(), handle)
+
+    assert handled == [0]
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -270,6 +270,26 @@ def test_w44_pages_are_split_like_one_page(
 
 @settings(max_examples=150, deadline=None)
 @given(contents=_products)
+def test_files_that_are_taken_meanwhile_are_those_of_the_batches(
+    contents: list[list[CatalogFile]],
+) -> None:
+    """Each is taken once, and they still count towards the limits."""
+    products = [a_product(*files) for files in contents]
+    batches = FileBatches(BATCH_BYTES)
+    taken: dict[int, list[OrderedFile]] = {}
+    for product in products:
+        batches.add_products([product])
+        for batch, files in batches.take():
+            taken.setdefault(id(batch), []).extend(files)
+
+    assert batches.take() == []
+    whole = FileBatches(BATCH_BYTES)
+    whole.add_products(products)
+    assert [taken[id(batch)] for batch in batches.touched] == [one.added for one in whole.touched]
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=_products)
 def test_every_file_is_in_one_batch_and_no_product_in_two_of_a_kind(
     contents: list[list[CatalogFile]],
 ) -> None:
