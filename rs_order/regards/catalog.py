@@ -22,15 +22,15 @@ from rs_order.domain.files import (
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, Tenant, Urn
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
-from rs_order.ports import FoundPage, RemoteRejection
+from rs_order.ports import PRODUCTS_AT_A_TIME, FoundPage, RemoteRejection
 from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.regards.pages import ItemText, items_of, parsed
 
 MAX_REQUESTS: Final = 100
 """Selection requests in one search (remote-services.md 2.1)."""
 
-TEXTS_AT_A_TIME: Final = 500
-"""Products whose JSON is checked before other tasks run; about 10 ms."""
+FILE_BYTES: Final = 500
+"""The memory of a file, made from its text."""
 
 PAGE_BYTES: Final = 2**20
 PRODUCT_BYTES: Final = 16 * 1024
@@ -72,7 +72,7 @@ class RegardsCatalog:
             if answer is None:
                 raise self._absent(_SEARCH)
             try:
-                return await _page_of(answer, every_type=every_type)
+                return await page_of(answer, every_type=every_type)
             except (ValueError, RecursionError) as error:
                 raise self._service.bad_response(_SEARCH, str(error)) from error
 
@@ -141,33 +141,41 @@ class RegardsDatasetFiles:
                 raise self._service.bad_response(path, str(error)) from error
 
 
-async def _page_of(page: bytearray, *, every_type: bool) -> FoundPage:
-    """Parse a page, and let other tasks run every few milliseconds."""
-    texts: list[ItemText] = []
+async def page_of(page: bytearray, *, every_type: bool) -> FoundPage:
+    """Parse a page, and let other tasks run every few milliseconds.
+
+    Its products are alike, so the first one shows which form of them is smaller.
+    """
+    made: list[ItemText | Product] = []
     others: dict[str, Any] = {}
+    stays_text = False
     for item in items_of(page, others):
-        _urn_of(_content(item.value))
-        texts.append(item.text)
-        if len(texts) % TEXTS_AT_A_TIME == 0:
+        feature = _content(item.value)
+        if not made:
+            files = len(product_of(feature, every_type=every_type).files)
+            stays_text = len(item.text) <= files * FILE_BYTES
+        if stays_text:
+            _urn_of(feature)
+        made.append(item.text if stays_text else product_of(feature, every_type=every_type))
+        if len(made) % PRODUCTS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return FoundPage(
-        PageProducts(texts, every_type=every_type), _total_elements(others.get("metadata"))
-    )
+    total = _total_elements(others.get("metadata"))
+    return FoundPage(PageProducts(made, every_type=every_type), total)
 
 
 class PageProducts(Sequence[Product]):
-    """The products of a page, each made from its text whenever it is read.
+    """The products of a page. Those with many files are made from their texts whenever they are read.
 
-    A product with its files takes twice the memory of its text. So a page of 100,000 files is kept as text,
-    and who reads it has few products at a time. The texts are known to be JSON of products with ids.
+    A product takes twice the memory of such a text. So a page of 100,000 files is kept as text, and who reads
+    it has few products at a time. The texts are known to be JSON of products with ids.
     """
 
-    def __init__(self, texts: Sequence[ItemText], *, every_type: bool) -> None:
-        self._texts = texts
+    def __init__(self, made: Sequence[ItemText | Product], *, every_type: bool) -> None:
+        self._made = made
         self._every_type = every_type
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._made)
 
     @overload
     def __getitem__(self, at: int) -> Product: ...
@@ -175,8 +183,11 @@ class PageProducts(Sequence[Product]):
     def __getitem__(self, at: slice) -> "PageProducts": ...
     def __getitem__(self, at: int | slice) -> "Product | PageProducts":
         if isinstance(at, slice):
-            return PageProducts(self._texts[at], every_type=self._every_type)
-        return product_of(_content(parsed(self._texts[at])), every_type=self._every_type)
+            return PageProducts(self._made[at], every_type=self._every_type)
+        one = self._made[at]
+        if isinstance(one, Product):
+            return one
+        return product_of(_content(parsed(one)), every_type=self._every_type)
 
 
 def _total_elements(metadata: Any) -> int | None:

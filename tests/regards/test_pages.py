@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rs_order.domain.files import DataType
-from rs_order.regards.catalog import MalformedFeature, product_of
+from rs_order.regards.catalog import MalformedFeature, page_of, product_of
 from rs_order.regards.pages import items_of, parsed
 
 PAGES: list[dict[str, Any]] = [
@@ -74,6 +74,31 @@ def test_a_malformed_page_is_rejected(text: str) -> None:
     """A truncated page is not read as a short one."""
     with pytest.raises(ValueError):  # noqa: PT011 - any: the caller adds where it came from
         list(items_of(text.encode()))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(("properties", "is_kept"), [({}, False), ({"text": "x" * 10_000}, True)])
+async def test_products_are_kept_in_the_smaller_form(
+    properties: dict[str, str], is_kept: bool, indent: int | None
+) -> None:
+    """Those with many files are made from their texts each time, those with much other text only once."""
+    files = [{"checksum": f"c{number}", "filesize": number} for number in range(100)]
+    features = [
+        feature(id=f"URN:{at}", files={"RAWDATA": files[at:]}, properties=properties)
+        for at in range(3)
+    ]
+    if is_kept:
+        features = [one | {"files": {"RAWDATA": files[:1]}} for one in features]
+    page = {"content": [{"content": one} for one in features], "metadata": {"totalElements": 7}}
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(page, indent=indent, separators=separators).encode()
+
+    found = await page_of(bytearray(text), every_type=False)
+
+    assert list(found.products) == [product_of(one) for one in features]
+    assert list(found.products[1:]) == [product_of(one) for one in features[1:]]
+    assert (found.products[0] is found.products[0]) == is_kept
+    assert found.total == 7
 
 
 def feature(**members: Any) -> dict[str, Any]:
