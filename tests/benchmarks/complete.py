@@ -4,11 +4,11 @@ The floor is asyncpg's COPY of the same rows into the same tables with the same 
 page. The service is a process of its own; what it reads of the catalog is JSON text, as in production.
 
 The pages of an order are added in turn. PostgreSQL stores some thousand files of a page while the service
-reads the next ones, so its COPY is the limit: most of the time it is at work. It waits while the service
-gets the text of a page, checks its JSON and reads the first files, and for the commits of both. The CPU
-time of the service is as long as that of PostgreSQL. A profile has a third of it in reading products, a
-third in the rows of files, and a tenth in checking the text before. A page is kept as text, so the memory
-for 100,000 files is that of their text and of a few thousand files. For other sizes:
+reads the next ones. PostgreSQL waits while the service gets the text of a page, checks its JSON and reads
+the first files, and for the commits of both. The CPU time of the service is as long as that of PostgreSQL.
+A profile has a third of it in reading products, a third in the rows of files, and a tenth in checking the
+text before. A page is kept as text, so the memory for 100,000 files is that of their text and of a few
+thousand files. For other sizes:
 
     python -m tests.benchmarks.complete --files N [--page N]
 """
