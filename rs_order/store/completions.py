@@ -106,6 +106,8 @@ class Completions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._empty_tasks: set[DatasetTaskId] = set()
+        """Dataset tasks that this unit of work created, and that have no files yet."""
 
     async def lock(
         self, order_ids: Sequence[OrderId]
@@ -151,6 +153,7 @@ class Completions:
             SQL["dataset_tasks"], [_task_record(one) for one in wanted]
         )
         tasks = {OrderId(row["order_id"]): DatasetTaskId(row["id"]) for row in rows}
+        self._empty_tasks |= {DatasetTaskId(row["id"]) for row in rows if row["created"]}
         return [tasks[one.order_id] for one in wanted]
 
     async def open_sub_orders(self, sub_orders: Sequence[NewSubOrder]) -> list[SubOrder]:
@@ -189,6 +192,13 @@ class Completions:
             return []
         if again:
             return await self._copy_files(some, await self._known_files(some))
+        tasks = {new.dataset_task_id for new in some}
+        are_empty = tasks <= self._empty_tasks
+        self._empty_tasks -= tasks
+        return await (self._copy_files(some, {}) if are_empty else self._copy_new_files(some))
+
+    async def _copy_new_files(self, some: Sequence[NewFiles]) -> list[AddedFiles]:
+        """Add files that should be new. Look them up if the database rejects one."""
         await self._connection.execute("savepoint without_files")
         try:
             added = await self._copy_files(some, {})

@@ -65,7 +65,8 @@ delete from completion where order_id = any ($1)
 update dataset_task set products_count = 0, files_count = 0, files_bytes = 0 where order_id = $1
 
 -- name: dataset_tasks
--- The dataset tasks of selections of different orders, created if there are none. $1 records.
+-- The dataset tasks of selections of different orders, created if there are none. A row that isn't new was locked by
+-- this statement, which xmax shows. $1 records.
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
     files_count, files_bytes, process_id, process_parameters, process_info)
 select *
@@ -74,7 +75,7 @@ from jsonb_to_recordset($1::jsonb) as record (
     file_name_pattern text, files_count bigint, files_bytes bigint, process_id uuid, process_parameters jsonb,
     process_info jsonb)
 on conflict on constraint dataset_task_once do update set dataset_label = excluded.dataset_label
-returning id, order_id
+returning id, order_id, xmax = 0 as created
 
 -- name: known_files
 -- The files among these that the dataset task has already. $1 dataset task, $2 identities.
