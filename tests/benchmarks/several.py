@@ -5,8 +5,9 @@ Then they are suspended again while storage publishes its events, and go on unti
 requests and events wait in their queues, as in ``ingest`` and ``track``.
 
 The total rate is limited by the cores of the machine, which the instances share with PostgreSQL and RabbitMQ.
-So what counts is how the cost of an order grows: more instances must not do more work. What still grows is
-the number of batches, since each instance has its own, of each tenant.
+So what counts is how the cost of an order grows: more instances must not do more work. Two have more
+statements than one, since each has its own batches of each tenant. Four have no more than two. They still
+take more CPU time, as processes do that take turns on two cores.
 """
 
 import time
