@@ -258,8 +258,9 @@ def collect_garbage_rarely() -> None:
 def return_large_blocks() -> None:
     """Let glibc grow large blocks without copies, and return them to the system as soon as they are free.
 
-    Once a process has freed a block, glibc keeps the place of those that aren't larger. A page of the catalog
-    would leave holes of its size as it grows. Other C libraries have no such switch.
+    By default, glibc keeps the memory of a freed block for later blocks of up to its size. A page of the
+    catalog grows block by block, so it would leave memory behind that nothing uses. Other C libraries have no
+    such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

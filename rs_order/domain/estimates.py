@@ -40,7 +40,7 @@ _STEPS = (
     (timedelta(hours=2), timedelta(minutes=5)),
     (timedelta(days=1), timedelta(minutes=30)),
 )
-"""What times that are less than so far away are rounded to."""
+"""A time that is nearer than the first value is rounded to the second one."""
 _LONGEST_STEP = timedelta(hours=6)
 
 

@@ -12,7 +12,8 @@ MAX_IN_FLIGHT: Final = 256 * 2**20
 class AnswerMemory:
     """Counts the bytes of the responses in flight, from their first byte until they are parsed.
 
-    The text of products with many files is kept for longer, in place of objects that take twice as much.
+    The texts of products with many files are used for longer, and don't count then: they take half the memory
+    of the objects that would be made from them.
     A response that would exceed the limit waits until others end. The oldest one never waits, so one always
     ends. So all together may exceed the limit by the longest single response.
     """

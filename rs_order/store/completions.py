@@ -30,7 +30,7 @@ ORDER_SQL = statements("orders")
 SUB_ORDER_SQL = statements("sub_orders")
 
 _CONTENT_COLUMNS: Final = CatalogFile._fields[: CatalogFile._fields.index("defect")]
-"""What the catalog says of a file. A defect is the reason of its state."""
+"""The members of a file that have a column. The defect is stored as the reason of the state."""
 _FILE_COLUMNS: Final = (
     "order_id",
     "dataset_task_id",

@@ -7,10 +7,10 @@ a range; those of the second are done, so no reason is read. They are otherwise 
 
 The ratio of the two is missed because a list without reasons is one statement and little else, so that one
 with reasons may take 0.15 ms more. The reasons of 20 orders take one more statement of 0.7 ms, which joins
-what nine tables say of each order. Its plan is made once. 0.1 ms is the row of the order, 0.3 ms are the
-groups of its sub-orders at work, and 0.2 ms begin and end the parts that decide nothing for an order at
-storage, such as the queue and the holds: to read them apart would show two moments. Neither fewer columns nor
-one grouping for all orders makes it faster. And they take about 25 µs of Python per order: its facts, its
+what nine tables say of each order. Its plan is made once. The row of the order takes 0.1 ms, and the groups
+of its sub-orders at work take 0.3 ms. The queue, the holds and other parts take 0.2 ms, although they decide
+nothing for an order at storage: a second statement for them would show another moment. Neither fewer columns
+nor one grouping for all orders makes it faster. And they take about 25 µs of Python per order: its facts, its
 reason among those of its groups, and its range from the ratios of the samples. What makes lists faster makes
 the one without reasons faster, too, and the ratio worse. Nothing is kept from one request to the next,
 because other instances change what it follows from.

@@ -64,7 +64,7 @@ async def test_a_process_follows_what_a_command_does(pool: Pool, tenants: Tenant
 
 
 async def test_the_tenants_of_the_settings_are_added_together(pool: Pool, tenants: Tenants) -> None:
-    """Those that are served, or named twice, are left alone; a tenant that was disabled is served again."""
+    """Served tenants stay as they are. A name may come twice. A disabled tenant is served again."""
     await tenants.disable(TENANT, AuditActor("root", Door.CLI))
     names = [f"new{number}" for number in range(5)]
 

@@ -81,7 +81,7 @@ def test_a_malformed_page_is_rejected(text: str) -> None:
 async def test_products_are_kept_in_the_smaller_form(
     properties: dict[str, str], is_kept: bool, indent: int | None
 ) -> None:
-    """Those with many files are made from their texts each time, those with much other text only once."""
+    """Products with many files are made anew at each reading. Products with few files are made once."""
     files = [{"checksum": f"c{number}", "filesize": number} for number in range(100)]
     features = [
         feature(id=f"URN:{at}", files={"RAWDATA": files[at:]}, properties=properties)
