@@ -24,6 +24,7 @@ import structlog
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.store.errors import DATABASE_ERRORS, StoreUnavailable, store_errors
+from rs_order.store.tenant_plans import PlanningConnection
 from rs_order.store.tenant_pool import TenantPool
 
 IDLE_SECONDS: Final = 300
@@ -55,12 +56,9 @@ SERVER_SOCKET_OPTIONS: Final = {
 if TYPE_CHECKING:  # the driver's own classes can't be subscripted at run time
     from asyncpg.pool import PoolConnectionProxy
 
-    DriverConnection = asyncpg.Connection[asyncpg.Record]
-    Connection = DriverConnection | PoolConnectionProxy[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 else:
     from asyncpg import Connection
-
-    DriverConnection = Connection
 
 Pool = TenantPool
 
@@ -70,7 +68,7 @@ Row = asyncpg.Record
 """A row of a result, with its values by column name."""
 
 
-class WatchedConnection(DriverConnection):
+class WatchedConnection(PlanningConnection):
     """A connection that notices an unreachable server, and a server that it should leave."""
 
     read_only_seconds: ClassVar[float] = 1.0
@@ -82,8 +80,6 @@ class WatchedConnection(DriverConnection):
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
         self._opened_at = time.monotonic()
-        self.tenants: set[Tenant | None] = set()
-        """The tenants that it was used for; None: none of them."""
         connected = transport.get_extra_info("socket")
         if connected.family not in (socket.AF_INET, socket.AF_INET6):
             return
@@ -222,6 +218,8 @@ async def transaction(
         if generic_plans and connection.is_direct:  # otherwise no prepared statement is used twice
             settings["plan_cache_mode"] = "force_generic_plan"
         await connection.execute("; ".join([*_begin(tenant, readonly, settings), *first]))
+        if tenant is not None:
+            connection.use_plans()
         yield connection
         await connection.execute("; ".join([*last, "commit"]))
 

@@ -1,10 +1,9 @@
-"""A connection pool that gives a tenant the connection that it used last.
+"""A connection pool that gives a tenant a connection that has its plans.
 
-PostgreSQL plans a prepared statement anew when the search path differs from that of its last execution. If
-tenants alternate on a connection, planning takes more time than execution. So a connection that was used for
-a tenant is kept for that tenant, as long as there are enough connections. If there are no more, a caller
-waits a moment for a connection that its tenant is using, before it takes one that another tenant has just
-used: most transactions are shorter than planning all their statements anew.
+A connection has the plans of the tenants that it served last (``store/tenant_plans.py``). If none of those at
+hand has the plans of a caller's tenant, another one is opened. If there are no more, the caller waits a
+moment for a connection that its tenant is using, before it takes one that another tenant has just used: most
+transactions are shorter than planning all their statements anew.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ import asyncpg
 from prometheus_client import Gauge
 
 from rs_order.domain.ids import Tenant
+from rs_order.store.tenant_plans import TenantPlans
 
 if TYPE_CHECKING:  # the driver's own class can't be subscripted at run time
     DriverPool = asyncpg.Pool[asyncpg.Record]
@@ -40,7 +40,7 @@ _without_connection = Gauge(
 @dataclass(frozen=True, slots=True)
 class _Kept:
     connection: Any
-    tenant: Tenant | None
+    plans: TenantPlans
     since: float
 
 
@@ -52,7 +52,8 @@ class _Waiter:
     given: asyncio.Future[Any]
     """The connection; None: the driver's pool has one."""
     patient: bool = True
-    """True while it waits for a connection of its tenant, if there is one, rather than taking any."""
+    """True while it waits for a connection with the plans of its tenant, if that is in use, rather than
+    taking any."""
 
 
 class TenantPool:
@@ -91,7 +92,7 @@ class TenantPool:
         await self.close()
 
     def acquire(self, tenant: Tenant | None = None) -> "_Use":
-        """Return a context that uses a connection, if possible the one that the tenant used last."""
+        """Return a context that uses a connection, if possible one that has the plans of the tenant."""
         return _Use(self, tenant)
 
     async def begin_use(self, tenant: Tenant | None) -> tuple[Any, int]:
@@ -101,25 +102,25 @@ class TenantPool:
             with _without_connection.track_inprogress():
                 connection = await self._acquire(tenant)
         self._in_use[tenant] += 1
+        connection.serve(tenant)
         return connection, self._generation
 
     async def end_use(
         self, connection: Any, tenant: Tenant | None, generation: int, *, failed: bool
     ) -> None:
-        """Keep a connection for its tenant, unless its use failed or it expired meanwhile."""
+        """Keep a connection with its plans, unless its use failed or it expired meanwhile."""
         self._in_use[tenant] -= 1
         if failed:
             await self._release(connection)
             return
-        connection.tenants.add(tenant)
         if len(connection.tenants) > MOST_TENANTS:
             await connection.close()
         if generation != self._generation or self._closing or not _is_open(connection):
             await self._release(connection)
-        elif self._waiting and (waiter := self._next_waiter(tenant)) is not None:
+        elif self._waiting and (waiter := self._next_waiter(connection)) is not None:
             waiter.given.set_result(connection)
         else:
-            self._keep(connection, tenant)
+            self._keep(connection)
 
     async def expire_connections(self) -> None:
         """Use no connection again that is open now."""
@@ -221,15 +222,16 @@ class TenantPool:
             self._waiting.remove(waiter)
             waiter.given.set_result(kept.connection)
 
-    def _next_waiter(self, tenant: Tenant | None) -> _Waiter | None:
-        """Remove and return the caller that gets the connection that a tenant used last; None: it is kept.
+    def _next_waiter(self, connection: Any) -> _Waiter | None:
+        """Remove and return the caller that gets a connection; None: it is kept.
 
-        That is one without patience, or one of the tenant, or one whose tenant uses no connection now.
+        That is one without patience, or one whose tenant has plans there, or one whose tenant uses no
+        connection now.
         """
         self._waiting = [one for one in self._waiting if not one.given.cancelled()]
         chosen = (
             next((one for one in self._waiting if not one.patient), None)
-            or next((one for one in self._waiting if one.tenant == tenant), None)
+            or next((one for one in self._waiting if one.tenant in connection.plans), None)
             or next((one for one in self._waiting if not self._in_use[one.tenant]), None)
         )
         if chosen is not None:
@@ -247,12 +249,12 @@ class TenantPool:
     def _best_kept(self, tenant: Tenant | None) -> int | None:
         """Return the number of a kept connection to use, or None if the driver's pool should give one.
 
-        It is the tenant's last one. Otherwise it is the one that wasn't used for the longest time: if its
-        tenant doesn't use it now, or if no further one can be opened and this tenant has none that it could
-        wait for.
+        It is the last one that has the tenant's plans. Otherwise it is the one that wasn't used for the
+        longest time: if that is a while ago, or if no further one can be opened and this tenant has none
+        that it could wait for.
         """
         for number in reversed(self._kept):
-            if self._kept[number].tenant == tenant:
+            if tenant in self._kept[number].plans:
                 return number
         if not self._kept or self._connections.get_idle_size():
             return None
@@ -261,10 +263,10 @@ class TenantPool:
         waits = self._taken < self.size or self._in_use[tenant]
         return None if is_busy and waits else number
 
-    def _keep(self, connection: Any, tenant: Tenant | None) -> None:
+    def _keep(self, connection: Any) -> None:
         self._numbers += 1
         since = asyncio.get_running_loop().time()
-        self._kept[self._numbers] = _Kept(connection, tenant, since)
+        self._kept[self._numbers] = _Kept(connection, connection.plans, since)
         if self._returning is None or self._returning.done():
             self._returning = asyncio.create_task(self._return_unused())
 

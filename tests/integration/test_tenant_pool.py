@@ -1,7 +1,7 @@
-"""A tenant gets the connection that it used last, so that its prepared statements keep their plans."""
+"""A tenant gets a connection that has its plans, and a connection keeps the plans of a few tenants."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -10,10 +10,13 @@ from prometheus_client import REGISTRY
 
 from rs_order.domain.ids import Tenant
 from rs_order.store import tenant_pool
-from rs_order.store.pool import Pool, open_pool, single_statement, transaction
+from rs_order.store.pool import Pool, open_pool, single_statement, tenant_schema, transaction
+from rs_order.store.tenant_plans import MOST_PLANNED
 
 SIZE = 2
 ONE, TWO, THREE = Tenant("one"), Tenant("two"), Tenant("three")
+TENANTS = [Tenant(f"tenant{number}") for number in range(MOST_PLANNED + 1)]
+STATEMENT = "select $1::text as of_a_tenant"
 
 
 @pytest.fixture
@@ -39,12 +42,67 @@ async def test_tenants_that_alternate_keep_their_connections(small_pool: Pool) -
 
 
 async def test_more_tenants_than_connections_share_them(small_pool: Pool) -> None:
-    """The connection that was unused for the longest time is taken; no further one is opened."""
+    """The one that was unused for the longest time is taken, and keeps the plans of its first tenant."""
     one, two = await session_of(small_pool, ONE), await session_of(small_pool, TWO)
 
     assert await session_of(small_pool, THREE) == one
     assert await session_of(small_pool, TWO) == two
+    assert await session_of(small_pool, ONE) == one
+    assert await session_of(small_pool, THREE) == one
     assert (small_pool.open, small_pool.idle) == (SIZE, SIZE)
+
+
+async def test_tenants_that_alternate_on_a_connection_keep_their_plans(
+    single_connection: Pool,
+) -> None:
+    """Each statement is planned once for each of them, and not again when its turn comes."""
+    tenants = TENANTS[:MOST_PLANNED]
+    assert await plannings(single_connection, tenants) == len(tenants)
+    assert await plannings(single_connection, tenants * 3) == 0
+
+
+async def test_a_further_tenant_takes_over_the_statements_of_another(
+    single_connection: Pool,
+) -> None:
+    """So the server keeps no more of them, whatever the number of tenants. The last ones keep theirs."""
+    assert await plannings(single_connection, TENANTS) == len(TENANTS)
+    prepared = await single_connection.fetchval(
+        "select count(*) from pg_prepared_statements where right(statement, length($1)) = $1",
+        STATEMENT,
+    )
+    assert prepared == MOST_PLANNED
+    assert await plannings(single_connection, TENANTS[-2:]) == 0
+    assert await plannings(single_connection, TENANTS[:1]) == 1
+
+
+@pytest.fixture
+async def single_connection(database_url: str) -> AsyncIterator[Pool]:
+    """Open a pool of one connection to a database with a schema for each tenant."""
+    async with await open_pool(database_url, size=1) as opened:
+        for tenant in TENANTS:
+            await opened.execute(f"create schema {tenant_schema(tenant)}")
+        yield opened
+        for tenant in TENANTS:
+            await opened.execute(f"drop schema {tenant_schema(tenant)}")
+
+
+async def plannings(pool: Pool, tenants: Sequence[Tenant]) -> int:
+    """Execute a statement for one tenant after the other, and return how often the server planned it."""
+    planned: list[object] = []
+
+    def listen(_connection: object, message: object) -> None:
+        planned.append(message)
+
+    for tenant in tenants:
+        async with transaction(pool, tenant, generic_plans=True) as connection:
+            connection.add_log_listener(listen)
+            await connection.execute(
+                "set local client_min_messages = log; set local log_planner_stats = on"
+            )
+            await connection.fetchval(STATEMENT, "a parameter")
+            await connection.execute("set local log_planner_stats = off")
+            connection.remove_log_listener(listen)
+    return len(planned)
 
 
 async def test_a_caller_waits_a_moment_for_a_connection_of_its_tenant(small_pool: Pool) -> None:

@@ -161,7 +161,8 @@ async def test_a_statement_is_planned_once(migrated_databases: MigratedDatabases
             async with store.unit_of_work(TENANT) as uow:
                 await uow.orders.lock_awaiting([Checksum(f"checksum {number}")])
         plans = await pool.fetch(
-            "select generic_plans, custom_plans from pg_prepared_statements where statement = $1",
+            "select generic_plans, custom_plans from pg_prepared_statements"
+            " where right(statement, length($1)) = $1",
             ORDERS["awaiting"],
         )
         mode = await pool.fetchval("show plan_cache_mode")
