@@ -145,12 +145,14 @@ left join lateral (
     cross join lateral (
         select sub_order.id, sub_order.order_id, sub_order.rank
         from sub_order
-        join orders on orders.id = sub_order.order_id
         where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = next.asks_storage
-          and orders.status = 'RUNNING'
-          and not exists (select from retry where retry.order_id = orders.id)
-          and orders.id <> all (array(
-              select order_id from rs_order.hold where tenant = $5 and order_id is not null))
+          and (
+              select orders.status = 'RUNNING'
+                 and not exists (select from retry where retry.order_id = orders.id)
+                 and orders.id <> all (array(
+                     select order_id from rs_order.hold where tenant = $5 and order_id is not null))
+              from orders where orders.id = sub_order.order_id
+          )
         order by sub_order.rank
         limit next.most
     ) as ready
