@@ -61,6 +61,7 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
                 " where table_schema = current_schema"
             )
         }
+        await _until_relay_waits(database_url)  # until then a last look for events may go on
         async with locked(database_url, f"lock table {', '.join(tables)} in access exclusive mode"):
             for _ in range(RELAY_CHECKS):
                 await _until_relay_waits(database_url)
