@@ -6,6 +6,10 @@ happens. Most of a start is imports and routes. About a second is the broker's, 
 priorities (decision 0012). A further tenant takes 2 ms of the database, mostly to look for work to resume.
 Statements are counted on the wire, whichever part of the service sends them. The floor is an event loop with
 one connection to the broker and one to the database.
+
+An idle service wakes about 25 times per second, for 1.8 ms each on the machine of the last run. A profile
+(py-spy, 20 s) shows the web server's tick of 0.1 s with 12 % of the CPU time, the looks whether consumers are
+still registered with 17 %, the look for quorum queues with 7 %, and reading from the broker with 9 %.
 """
 
 import asyncio
