@@ -5,7 +5,7 @@ queues of the instance, and then the CPU time, the statements and the memory of 
 happens. Most of a start is imports and routes. About a second is the broker's, for 13 queues with 256
 priorities (decision 0012). A further tenant takes 2 ms of the database, mostly to look for work to resume.
 Statements are counted on the wire, whichever part of the service sends them. The floor is an event loop with
-one connection to the broker and one to the database.
+one connection to the broker and one to the database. It idles at the same time.
 
 An idle service wakes about 25 times per second, for 1.8 ms each on the machine of the last run. A profile
 (py-spy, 20 s) shows the web server's tick of 0.1 s with 12 % of the CPU time, the looks whether consumers are
@@ -14,6 +14,7 @@ still registered with 17 %, the look for quorum queues with 7 %, and reading fro
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from tests.benchmarks import empty_loop
@@ -51,35 +52,43 @@ class Idle:
             counting_proxy(url) as proxy,
             servers.broker() as broker,
         ):
-            await self._round(proxy, broker, quick=quick, is_first=True)
+            await self._first_round(proxy, broker)
             for _ in range(rounds_of(quick)):
-                await self._round(proxy, broker, quick=quick, is_first=False)
-                await self._floor(url, broker, quick=quick)
+                async with self._floor(url, broker) as floor:
+                    await self._round(proxy, broker, quick=quick, floor=floor)
+
+    async def _first_round(self, proxy: CountingProxy, broker: FreshBroker) -> None:
+        began = time.monotonic()
+        async with self._service(proxy, broker):
+            self.first_start.append(time.monotonic() - began)
 
     async def _round(
-        self, proxy: CountingProxy, broker: FreshBroker, *, quick: bool, is_first: bool
+        self, proxy: CountingProxy, broker: FreshBroker, *, quick: bool, floor: Child
     ) -> None:
         began = time.monotonic()
-        names = [f"tenant{number}" for number in range(self.tenants)]
-        async with service_process(proxy.url, broker, tenants=names) as child:
-            seconds = time.monotonic() - began
-            if is_first:
-                self.first_start.append(seconds)
-                return
-            self.start.append(seconds)
+        async with self._service(proxy, broker) as child:
+            self.start.append(time.monotonic() - began)
             await asyncio.sleep(QUICK_CALM_SECONDS if quick else CALM_SECONDS)
             statements, round_trips = proxy.statements, proxy.round_trips
             idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
-            self.cpu_percent.append(await cpu_percent(child, idle))
+            cpu, floor_cpu = await asyncio.gather(
+                cpu_percent(child, idle), cpu_percent(floor, idle)
+            )
+            self.cpu_percent.append(cpu)
+            self.floor_percent.append(floor_cpu)
             self.statements.append((proxy.statements - statements) * 60 / idle)
             self.round_trips.append((proxy.round_trips - round_trips) * 60 / idle)
             self.memory_mib.append(child.peak_mib())
 
-    async def _floor(self, url: str, broker: FreshBroker, *, quick: bool) -> None:
+    def _service(
+        self, proxy: CountingProxy, broker: FreshBroker
+    ) -> AbstractAsyncContextManager[Child]:
+        names = [f"tenant{number}" for number in range(self.tenants)]
+        return service_process(proxy.url, broker, tenants=names)
+
+    def _floor(self, url: str, broker: FreshBroker) -> AbstractAsyncContextManager[Child]:
         options = {"database_url": url, "amqp_url": f"{broker.url}/{broker.vhost}"}
-        async with child_process(empty_loop.__name__, options) as child:
-            idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
-            self.floor_percent.append(await cpu_percent(child, idle))
+        return child_process(empty_loop.__name__, options)
 
     def figures(self) -> list[Figure]:
         name = f"{self.tenants:,} tenants: "
