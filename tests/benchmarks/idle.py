@@ -7,9 +7,9 @@ priorities (decision 0012). A further tenant takes 2 ms of the database, mostly 
 Statements are counted on the wire, whichever part of the service sends them. The floor is an event loop with
 one connection to the broker and one to the database. It idles at the same time.
 
-An idle service wakes about 25 times per second, for 1.8 ms each on the machine of the last run. A profile
-(py-spy, 20 s) shows the web server's tick of 0.1 s with 12 % of the CPU time, the looks whether consumers are
-still registered with 17 %, the look for quorum queues with 7 %, and reading from the broker with 9 %.
+What an idle service does, in the order of its CPU time (py-spy): it looks whether consumers are still
+registered, reads from the broker, ticks ten times a second in the web server, and looks for quorum queues.
+On a slow machine this took ten times the CPU time of a fast one.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ At the full rate the machine is the limit, not a pause or a queue. Requests of a
 each order is done by itself, in about 70 round trips to the database. That takes 30 ms of CPU time, with
 PostgreSQL and the broker, so two cores are full at about 60 orders per second. Beyond that, orders wait until
 batches are large enough: one in a large batch takes 5 ms. Half a second or more is what it takes to gather
-them. These costs are those of an AMD EPYC; an Intel Xeon took twice as much.
+them. In hours when the machine was slow, all this took twice as much.
 """
 
 import asyncio

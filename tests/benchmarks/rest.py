@@ -8,7 +8,7 @@ service reads the basket, and with it whether the project is in maintenance, sea
 the change: two statements, and one durable commit.
 
 The servers are limited by their event loops, so the rates follow the CPU time of a request. PostgreSQL takes
-the other core: a change of a basket takes it two to three times as long as the row of the floor. py-spy shows
+the other core: a change of a basket takes it nearly four times as long as the row of the floor. py-spy shows
 what is left of *basket add*, which is missed. Both servers call the database twice, because the floor's pool
 resets each session. The calls of the service take two fifths of its time: they send and read a basket of
 several objects. A sixth is what the frame does for each request, such as the token, the log line and the

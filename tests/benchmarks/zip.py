@@ -5,9 +5,9 @@ on without zip and without MD5. A resumable zip is downloaded twice in each roun
 bytes, so that MD5, SHA-256 and CRC-32 of each file are computed; then the SHA-256 of each is known, and says
 whether the bytes are right. The compact zip is the one without a length, which is deflated while it is sent.
 The CPU time of each hash alone, and of storage and client together, says what can be reached at best on these
-processors: a resumable zip costs what the floor costs, and its hashes. For 1 GiB the first time, that is 2.0
-s of hashes, 0.8 s of the floor, and 0.5 s of storage and client: at least 1.65 s on two processors. The floor
-takes 0.85 s on a quiet machine. So the ratio would be 0.5 if nothing else were computed, and if no thread
+processors: a resumable zip costs what the floor costs, and its hashes. For 1 GiB the first time, that is 1.8
+s of hashes, 0.9 s of the floor, and 0.4 s of storage and client: at least 1.55 s on two processors. The floor
+takes 0.9 s. So the ratio would be 0.6 if nothing else were computed, and if no thread
 ever waited.
 ``RS_ORDER_BENCHMARK_ZIP_MIB`` sets the size of a download, 1024 MiB by default.
 """
