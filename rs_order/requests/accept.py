@@ -22,7 +22,7 @@ from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.files import FileFilter, FileKind, compile_pattern
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import Clock
-from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
+from rs_order.store.requests import NewRequest, RecordedRequest, RequestKey, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MAX_CORRELATION_ID = 255
@@ -94,13 +94,15 @@ def file_filter(request: OrderRequest) -> FileFilter | None:
     )
 
 
-def fingerprint(request: OrderRequest) -> bytes:
-    """Return the SHA-256 of the content; the order of members and the layout of the JSON don't matter."""
-    return hashlib.sha256(orjson.dumps(request.to_wire(), option=orjson.OPT_SORT_KEYS)).digest()
+def new_request(request: OrderRequest) -> NewRequest:
+    """Return what the inbox keeps of a request that has a correlationId.
 
-
-_Key = tuple[str, bytes]
-"""Correlation id and fingerprint."""
+    The fingerprint is the SHA-256 of the content. The order of members and the layout of the JSON don't
+    matter.
+    """
+    content = orjson.dumps(request.to_wire(), option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.sha256(content).digest()
+    return NewRequest(request.correlation_id or "", digest, content.decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,10 @@ class AcceptRequests:
 
     async def handle(self, tenant: Tenant, arrived: Sequence[ArrivedRequest]) -> None:
         """Accept requests of one tenant; the messages may be acknowledged when this returns."""
-        by_key = {_key(arrival.request): arrival for arrival in reversed(arrived)}
-        new = [
-            NewRequest(correlation_id, digest, arrival.request.to_wire())
-            for (correlation_id, digest), arrival in by_key.items()
-        ]
+        new = [new_request(arrival.request) for arrival in arrived]
+        by_key: dict[RequestKey, ArrivedRequest] = {}
+        for request, arrival in zip(new, arrived, strict=True):
+            by_key.setdefault(request.key, arrival)
         broken = await asyncio.to_thread(_broken_rules, by_key)
         async with self._store.unit_of_work(tenant) as uow:
             now = self._clock.now()
@@ -138,11 +139,7 @@ class AcceptRequests:
                 self._reconciled.add(tenant)
             fresh = [request for request in recorded if request.new]
             waiting = await self._deny_malformed(uow, fresh, broken)
-            known = [
-                (request, by_key[request.correlation_id, request.fingerprint])
-                for request in recorded
-                if not request.new
-            ]
+            known = [(request, by_key[request.key]) for request in recorded if not request.new]
             waiting += await self._repeat_or_reopen(uow, known)
             await uow.messages.send(
                 [step.to(tenant) for step in GrantRequestsStep.for_all(waiting)]
@@ -152,13 +149,10 @@ class AcceptRequests:
         self,
         uow: UnitOfWork,
         fresh: Sequence[RecordedRequest],
-        broken_rules: Mapping[_Key, Sequence[Violation]],
+        broken_rules: Mapping[RequestKey, Sequence[Violation]],
     ) -> list[RequestId]:
         """Deny the requests that break a rule, and return the ids of the others."""
-        checked = [
-            (request, broken_rules[request.correlation_id, request.fingerprint])
-            for request in fresh
-        ]
+        checked = [(request, broken_rules[request.key]) for request in fresh]
         malformed = [(request, broken) for request, broken in checked if broken]
         await uow.requests.decide(
             RequestState.DENIED, {request.id: None for request, _ in malformed}
@@ -195,13 +189,11 @@ class AcceptRequests:
         return reopened
 
 
-def _broken_rules(arrived: Mapping[_Key, ArrivedRequest]) -> dict[_Key, list[Violation]]:
+def _broken_rules(
+    arrived: Mapping[RequestKey, ArrivedRequest],
+) -> dict[RequestKey, list[Violation]]:
     """Return the rules that each request breaks. It may take time, because patterns are compiled."""
     return {key: violations(arrival.request) for key, arrival in arrived.items()}
-
-
-def _key(request: OrderRequest) -> _Key:
-    return request.correlation_id or "", fingerprint(request)
 
 
 def invalid_order_request(request: OrderRequest) -> str | None:

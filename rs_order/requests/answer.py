@@ -21,7 +21,7 @@ from rs_order.requests.estimate import Estimate
 from rs_order.store.errors import StoreError
 from rs_order.store.orders import NewOrder
 from rs_order.store.outbox import OutgoingMessage
-from rs_order.store.requests import RecordedRequest, RequestState
+from rs_order.store.requests import RequestState, WaitingRequest
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 Kind = TypeVar("Kind")
@@ -54,7 +54,7 @@ class Decisions:
     unavailable: dict[RequestId, Unavailable] = field(default_factory=dict)
     unexpected: dict[RequestId, Unexpected] = field(default_factory=dict)
 
-    def add(self, request: RecordedRequest, decision: Decision) -> None:
+    def add(self, request: WaitingRequest, decision: Decision) -> None:
         match decision:
             case Estimate():
                 self.granted[request.id] = decision
@@ -104,7 +104,7 @@ class AnswerRequests:
         self._measurements = measurements
 
     async def handle(
-        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
+        self, tenant: Tenant, requests: dict[RequestId, WaitingRequest], decided: Decisions
     ) -> None:
         """Commit decisions together; if that fails, commit halves, down to the one that can't be stored."""
         try:
@@ -121,14 +121,14 @@ class AnswerRequests:
             await self._commit(tenant, requests, unexpected)
 
     async def _commit(
-        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
+        self, tenant: Tenant, requests: dict[RequestId, WaitingRequest], decided: Decisions
     ) -> None:
         if not decided.ids:
             return
         async with self._store.unit_of_work(tenant) as uow:
             still_open = await uow.requests.lock_received(decided.ids)
 
-            def of(decisions: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
+            def of(decisions: Mapping[RequestId, Kind]) -> list[tuple[WaitingRequest, Kind]]:
                 return [(requests[id_], decisions[id_]) for id_ in decisions if id_ in still_open]
 
             granted = of(decided.granted)
@@ -147,7 +147,7 @@ class AnswerRequests:
             )
 
     async def _grant(
-        self, uow: UnitOfWork, granted: Sequence[tuple[RecordedRequest, Estimate]]
+        self, uow: UnitOfWork, granted: Sequence[tuple[WaitingRequest, Estimate]]
     ) -> None:
         if not granted:
             return
@@ -170,7 +170,7 @@ class AnswerRequests:
     async def _new_orders(
         self,
         uow: UnitOfWork,
-        granted: Sequence[tuple[RecordedRequest, Estimate]],
+        granted: Sequence[tuple[WaitingRequest, Estimate]],
         sub_order_hours: int,
     ) -> list[NewOrder]:
         now = self._clock.now()
@@ -201,7 +201,7 @@ class AnswerRequests:
 
     @staticmethod
     async def _reject(
-        uow: UnitOfWork, rejected: Sequence[tuple[RecordedRequest, Rejection]]
+        uow: UnitOfWork, rejected: Sequence[tuple[WaitingRequest, Rejection]]
     ) -> None:
         for status in (ResponseStatus.DENIED, ResponseStatus.FAILED):
             of_status = [
@@ -220,12 +220,12 @@ class AnswerRequests:
             )
 
     async def _retry_later(
-        self, uow: UnitOfWork, unavailable: Sequence[tuple[RecordedRequest, Unavailable]]
+        self, uow: UnitOfWork, unavailable: Sequence[tuple[WaitingRequest, Unavailable]]
     ) -> None:
         """Retry requests later, or answer FAILED once their deadline has passed."""
         now = self._clock.now()
         again: dict[int, list[RequestId]] = defaultdict(list)
-        late: list[tuple[RecordedRequest, RemoteUnavailable]] = []
+        late: list[tuple[WaitingRequest, RemoteUnavailable]] = []
         for request, decision in unavailable:
             if self._retries.exhausted(request.unavailable_since or now, now):
                 late.append((request, decision.cause))
@@ -238,7 +238,7 @@ class AnswerRequests:
         await self._give_up(uow, late)
 
     async def _give_up(
-        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteUnavailable]]
+        self, uow: UnitOfWork, late: Sequence[tuple[WaitingRequest, RemoteUnavailable]]
     ) -> None:
         """Answer FAILED, and write dead letters for requests that failed because of a bad response."""
         await self._reject(uow, [(request, self._too_late(cause)) for request, cause in late])
@@ -259,7 +259,7 @@ class AnswerRequests:
         return Rejection.failed(ErrorType.INTERNAL_ERROR, message)
 
     async def _fail_unexpected(
-        self, uow: UnitOfWork, unexpected: Sequence[tuple[RecordedRequest, Unexpected]]
+        self, uow: UnitOfWork, unexpected: Sequence[tuple[WaitingRequest, Unexpected]]
     ) -> None:
         """Answer FAILED, and write dead letters that an operator can replay."""
         await self._reject(uow, [(request, UNEXPECTED_FAILURE) for request, _ in unexpected])
@@ -272,7 +272,7 @@ class AnswerRequests:
 
 
 def _dead_letter(
-    tenant: Tenant, request: RecordedRequest, reason: str, detail: str
+    tenant: Tenant, request: WaitingRequest, reason: str, detail: str
 ) -> OutgoingMessage:
     body = {"request": request.body, "reason": reason, "detail": detail}
     return OutgoingMessage(MessageKind.DEAD_REQUEST, tenant, body)

@@ -15,7 +15,7 @@ from rs_order.ports import RemoteUnavailable
 from rs_order.requests.answer import AnswerRequests, Decision, Decisions, Unavailable, Unexpected
 from rs_order.requests.estimate import Estimator
 from rs_order.store.errors import StoreError
-from rs_order.store.requests import RecordedRequest
+from rs_order.store.requests import WaitingRequest
 from rs_order.store.unit_of_work import Store
 
 _CONCURRENT_REQUESTS = 32
@@ -72,8 +72,8 @@ class GrantRequests:
     async def _commit_as_decided(
         self,
         tenant: Tenant,
-        requests: dict[RequestId, RecordedRequest],
-        deciding: Mapping[asyncio.Task[Decision], RecordedRequest],
+        requests: dict[RequestId, WaitingRequest],
+        deciding: Mapping[asyncio.Task[Decision], WaitingRequest],
     ) -> set[asyncio.Task[Decision]]:
         """Commit decisions as they come, until the run ends; return the tasks still undecided."""
         pending = set(deciding)
@@ -89,7 +89,7 @@ class GrantRequests:
         return pending
 
     async def _decide(
-        self, tenant: Tenant, request: RecordedRequest, slots: asyncio.Semaphore
+        self, tenant: Tenant, request: WaitingRequest, slots: asyncio.Semaphore
     ) -> Decision:
         async with slots:
             try:

@@ -7,10 +7,14 @@ from enum import StrEnum
 from typing import Any
 
 from rs_order.domain.ids import OrderId, RequestId
-from rs_order.store.pool import Connection, Row, statements
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected
 
 SQL = statements("requests")
+
+
+RequestKey = tuple[str, bytes]
+"""Correlation id and fingerprint."""
 
 
 class RequestState(StrEnum):
@@ -30,39 +34,40 @@ class NewRequest:
 
     correlation_id: str
     fingerprint: bytes
-    body: dict[str, Any]
+    body: str
+    """JSON."""
+
+    @property
+    def key(self) -> RequestKey:
+        return self.correlation_id, self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """An order request in the inbox."""
+    """An order request in the inbox, without its content."""
 
     id: RequestId
     correlation_id: str
     fingerprint: bytes
-    body: dict[str, Any]
-    state: RequestState
     order_id: OrderId | None
+    new: bool
+    """True if this call recorded it."""
+
+    @property
+    def key(self) -> RequestKey:
+        return self.correlation_id, self.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRequest:
+    """An order request that waits for an answer."""
+
+    id: RequestId
+    correlation_id: str
+    body: dict[str, Any]
     attempts: int
     unavailable_since: datetime | None
     received_at: datetime
-    new: bool = False
-    """True if this call recorded it."""
-
-
-def request_of(row: Row) -> RecordedRequest:
-    return RecordedRequest(
-        id=RequestId(row["id"]),
-        correlation_id=row["correlation_id"],
-        fingerprint=row["fingerprint"],
-        body=row["body"],
-        state=RequestState(row["state"]),
-        order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
-        attempts=row["attempts"],
-        unavailable_since=row["unavailable_since"],
-        received_at=row["received_at"],
-        new=row["new"],
-    )
 
 
 class Requests:
@@ -72,7 +77,7 @@ class Requests:
         self._connection = connection
 
     async def record(self, requests: Sequence[NewRequest], at: datetime) -> list[RecordedRequest]:
-        """Record new requests. Return every distinct request, known or new."""
+        """Record new requests in their order. Return every distinct request, known or new."""
         rows = await self._connection.fetch(
             SQL["record"],
             [request.correlation_id for request in requests],
@@ -80,7 +85,16 @@ class Requests:
             [request.body for request in requests],
             at,
         )
-        return [request_of(row) for row in rows]
+        return [
+            RecordedRequest(
+                id=RequestId(row["id"]),
+                correlation_id=row["correlation_id"],
+                fingerprint=row["fingerprint"],
+                order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
+                new=row["new"],
+            )
+            for row in rows
+        ]
 
     async def lock_received(self, ids: Sequence[RequestId]) -> set[RequestId]:
         """Lock the requests among these that wait for an answer. Return their ids."""

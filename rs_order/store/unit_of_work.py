@@ -48,7 +48,7 @@ from rs_order.store.recalls import Recalls
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import SQL as REQUESTS
-from rs_order.store.requests import RecordedRequest, Requests, request_of
+from rs_order.store.requests import Requests, WaitingRequest
 from rs_order.store.retries import Retries
 from rs_order.store.shares import Shares
 from rs_order.store.stac import ItemOrders
@@ -223,14 +223,24 @@ class Store:
 
     async def received_requests(
         self, tenant: Tenant, ids: Sequence[RequestId]
-    ) -> list[RecordedRequest]:
+    ) -> list[WaitingRequest]:
         """Return the requests among these that wait for an answer, in one round trip; none is locked.
 
         Raises:
             StoreUnavailable: the database can't be reached.
         """
         rows = await read_rows(self._pool, tenant, REQUESTS["received"], ids)
-        return [request_of(row) for row in rows]
+        return [
+            WaitingRequest(
+                id=RequestId(row["id"]),
+                correlation_id=row["correlation_id"],
+                body=row["body"],
+                attempts=row["attempts"],
+                unavailable_since=row["unavailable_since"],
+                received_at=row["received_at"],
+            )
+            for row in rows
+        ]
 
     async def completion_positions(
         self, tenant: Tenant, wanted: Sequence[tuple[OrderId, int]]

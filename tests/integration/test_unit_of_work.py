@@ -28,7 +28,7 @@ from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows, in_tenant
 from tests.support.stores import MigratedDatabases
 
-A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
+A_REQUEST = NewRequest("c-1", b"fingerprint", '{"queries": ["*"]}')
 
 
 class _Error(Exception):

@@ -24,7 +24,7 @@ from tests.support.stores import MigratedDatabases
 
 ONE, TWO = Tenant("project1"), Tenant("project2")
 SHARED = Checksum("c" * 32)
-A_REQUEST = NewRequest("same-correlation-id", b"same-fingerprint", {"queries": ["*"]})
+A_REQUEST = NewRequest("same-correlation-id", b"same-fingerprint", '{"queries": ["*"]}')
 
 
 @pytest.fixture

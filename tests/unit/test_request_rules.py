@@ -6,7 +6,7 @@ import pytest
 
 from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseStatus
 from rs_order.core.responses import Rejection
-from rs_order.requests.accept import fingerprint, unknown_user, violations
+from rs_order.requests.accept import new_request, unknown_user, violations
 
 GOOD = {"correlationId": "c-1", "queries": ["*"], "user": "jane@example.org"}
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."
@@ -103,4 +103,4 @@ def test_requests_of_equal_content_are_one_request(changes: dict[str, Any], *, s
     """The format of the JSON doesn't matter (decisions.md, Repeated request)."""
     reordered = OrderRequest.model_validate(dict(reversed((GOOD | changes).items())))
 
-    assert (fingerprint(a_request()) == fingerprint(reordered)) is same
+    assert (new_request(a_request()) == new_request(reordered)) is same

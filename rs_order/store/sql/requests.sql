@@ -3,27 +3,25 @@
 -- $3 bodies, $4 now. Returns every distinct request, known or new.
 with incoming as (
     select distinct on (correlation_id, fingerprint) correlation_id, fingerprint, body, position
-    from unnest($1::text[], $2::bytea[], $3::jsonb[]) with ordinality
+    from unnest($1::text[], $2::bytea[], $3::text[]) with ordinality
         as sent (correlation_id, fingerprint, body, position)
     order by correlation_id, fingerprint, position
 ), added as (
     insert into order_request (correlation_id, fingerprint, body, received_at)
-    select correlation_id, fingerprint, body, $4 from incoming order by position
+    select correlation_id, fingerprint, body::jsonb, $4 from incoming order by position
     on conflict on constraint order_request_once do nothing
     returning *
 )
-select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, received_at, true as new
+select id, correlation_id, fingerprint, order_id, true as new
 from added
 union all
-select known.id, known.correlation_id, known.fingerprint, known.body, known.state, known.order_id,
-       known.attempts, known.unavailable_since, known.received_at, false
+select known.id, known.correlation_id, known.fingerprint, known.order_id, false
 from order_request known
 join incoming using (correlation_id, fingerprint)
 
 -- name: received
 -- Requests that still wait for an answer. $1 ids.
-select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, received_at,
-       false as new
+select id, correlation_id, body, attempts, unavailable_since, received_at
 from order_request
 where id = any ($1) and state = 'RECEIVED'
 order by id
