@@ -1,6 +1,7 @@
 """A unit of work commits all or nothing, and raises different errors for what can be tried again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import asyncpg
@@ -10,7 +11,7 @@ from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.demo.servers.database_and_broker import Database
 from rs_order.domain.events import OrderDoor
-from rs_order.domain.ids import Checksum, OrderId
+from rs_order.domain.ids import Checksum, OrderId, RequestId
 from rs_order.store.completions import NewDatasetTask
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform
@@ -169,6 +170,31 @@ async def test_a_statement_is_planned_once(migrated_databases: MigratedDatabases
 
     assert [tuple(row) for row in plans] == [(10, 0)]
     assert mode == "auto", "searches need plans for their parameters"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store, number: store.completion_positions(TENANT, [(OrderId(number), 0)]),
+        lambda store, number: store.received_requests(TENANT, [RequestId(number)]),
+    ],
+    ids=["positions", "received"],
+)
+async def test_a_read_for_an_order_is_planned_a_few_times(
+    read: Callable[[Store, int], Awaitable[object]], migrated_databases: MigratedDatabases
+) -> None:
+    """The server tries five plans for the parameters, and then keeps one for any parameters."""
+    async with migrated_databases.pool(TENANT, size=1) as (pool, _):
+        store = Store(pool, lambda _: None)
+        for number in range(10):
+            await read(store, number)
+        plans = await pool.fetch(
+            "select generic_plans, custom_plans from pg_prepared_statements"
+            " where position($1 in statement) > 0",
+            f"from order_{TENANT}.",
+        )
+
+    assert [tuple(row) for row in plans] == [(5, 5)]
 
 
 async def test_a_defect_is_no_conflict(store: Store) -> None:

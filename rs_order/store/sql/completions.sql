@@ -7,7 +7,8 @@ from completion where order_id = any ($1)
 
 -- name: positions
 -- How far the completions of orders have come, each with the dataset selection of a step. Nothing is locked.
--- The limit keeps the planner from reading all completions. $1 order ids, $2 indexes of the selections.
+-- The limit keeps the planner from reading all completions. $1 order ids, $2 indexes of the selections. Arrays stand
+-- in sub-selects: the planner would look into them, and plan each execution anew.
 select step.selection as of_step, orders.id, owner, role, correlation_id, status, sub_order_hours, expires_at,
        message, sub_orders, waiting_sub_orders, request_id, front_url,
        pending_files, pending_bytes,
@@ -19,7 +20,7 @@ select step.selection as of_step, orders.id, owner, role, correlation_id, status
        completion.selection, page, storage_sub_order_id, external_sub_order_id, products, attempts,
        unavailable_since, processed, pass, pass_total, pass_products, pass_page_size,
        selected.content as selected, selected.follows
-from unnest($1::bigint[], $2::integer[]) as step (order_id, selection)
+from unnest((select $1::bigint[]), (select $2::integer[])) as step (order_id, selection)
 join orders on orders.id = step.order_id
 join lateral (
     select * from completion where completion.order_id = step.order_id limit 1

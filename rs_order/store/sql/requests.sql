@@ -20,10 +20,11 @@ from order_request known
 join incoming using (correlation_id, fingerprint)
 
 -- name: received
--- Requests that still wait for an answer. $1 ids.
+-- Requests that still wait for an answer. $1 ids, in a sub-select: the planner would look into the array, and plan each
+-- execution anew.
 select id, correlation_id, body, attempts, unavailable_since, received_at
 from order_request
-where id = any ($1) and state = 'RECEIVED'
+where id = any ((select $1::bigint[])::bigint[]) and state = 'RECEIVED'
 order by id
 
 -- name: lock_received
