@@ -75,10 +75,10 @@ class Ingest:
             self.peaks_mib.append(child.peak_mib())
             return rate
 
-    async def consumer(self, module: str, queues: str = COMPATIBLE) -> float:
+    async def consumer(self, name: str, module: str, queues: str) -> float:
         """Return the requests per second that a child process with a handler of one row answers.
 
-        Its queue has the arguments of the service's queue in this mode.
+        Its queue has the arguments of the service's queue in this mode. The costs have its ``name``.
         """
         async with (
             self.servers.database() as url,
@@ -92,7 +92,7 @@ class Ingest:
                 "queue": BARE_QUEUE,
             }
             async with child_process(module, options) as child:
-                return await self._rate("floor", child, channel, queue=BARE_QUEUE)
+                return await self._rate(name, child, channel, queue=BARE_QUEUE)
 
     async def _rate(
         self, name: str, child: Child, channel: AbstractChannel, queue: str | None
@@ -128,9 +128,6 @@ class Ingest:
             Figure("peak memory of the service", "MiB", tuple(self.peaks_mib)),
         ]
 
-    def notes(self) -> list[str]:
-        return [f"{self.requests:,} requests of {len(self.tenants)} tenants per round"]
-
 
 @asynccontextmanager
 async def bare_queue(
@@ -153,19 +150,34 @@ async def bare_queue(
 
 
 async def measure(quick: bool, requests: int = REQUESTS) -> Report:
+    return await compared(
+        "floor", bare_consumer.__name__, quick=quick, requests=requests, limit=1.0
+    )
+
+
+async def compared(other: str, module: str, *, quick: bool, requests: int, limit: float) -> Report:
+    """Measure the service and another consumer in turn, with the queues of each mode.
+
+    Args:
+        other: what the other consumer is called in the report.
+        module: the module of the other consumer.
+        quick: small sizes, and one mode.
+        requests: the number of requests per round, unless it is quick.
+        limit: the least rate of the service, as a multiple of the other's.
+    """
     modes = (COMPATIBLE,) if quick else (COMPATIBLE, QUORUM)
     async with benchmark_servers() as servers:
         ingest = Ingest.sized(servers, quick=quick, requests=requests)
         sides: dict[str, Callable[[], Awaitable[float]]] = {}
         for mode in modes:
             sides[f"service, {mode}"] = partial(ingest.service, mode)
-            sides[f"floor, {mode}"] = partial(ingest.consumer, bare_consumer.__name__, mode)
+            sides[f"{other}, {mode}"] = partial(ingest.consumer, other, module, mode)
         rates = await interleaved(rounds_of(quick), sides)
     ratios = [
         Figure(
-            f"service / floor, {mode}",
+            f"service / {other}, {mode}",
             "",
-            ratios_of(rates[f"service, {mode}"], rates[f"floor, {mode}"]),
+            ratios_of(rates[f"service, {mode}"], rates[f"{other}, {mode}"]),
         )
         for mode in modes
     ]
@@ -175,11 +187,11 @@ async def measure(quick: bool, requests: int = REQUESTS) -> Report:
             *ratios,
             *ingest.costs(),
         ],
-        targets=[Target(ratio.name, ratio.median, 1.0, at_least=True) for ratio in ratios],
-        notes=ingest.notes(),
+        targets=[Target(ratio.name, ratio.median, limit, at_least=True) for ratio in ratios],
+        notes=[f"{ingest.requests:,} requests of {len(ingest.tenants)} tenants per round"],
     )
 
 
-def ratios_of(values: tuple[float, ...], floors: tuple[float, ...]) -> tuple[float, ...]:
-    """Return value / floor of each round."""
-    return tuple(value / floor for value, floor in zip(values, floors, strict=True))
+def ratios_of(values: tuple[float, ...], others: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the ratio of each round."""
+    return tuple(value / other for value, other in zip(values, others, strict=True))

@@ -1,32 +1,15 @@
 """The requests of ``ingest``, and the handler of its floor written with FastStream and asyncpg.
 
-The peer is written as the documentation of FastStream teaches it, see ``faststream_consumer.py``.
+The peer is written as the documentation of FastStream teaches it, see ``faststream_consumer.py``. Both
+consume a queue with the same arguments. With the compatible one, which has 256 priorities, the broker is the
+limit: it takes about a millisecond for each message, whoever consumes it.
 """
 
-from functools import partial
-
-from tests.benchmarks.ingest import REQUESTS, Ingest, ratios_of
-from tests.benchmarks.report import Figure, Report, Target
-from tests.benchmarks.rounds import interleaved, rounds_of
-from tests.benchmarks.servers import benchmark_servers
-
-PEER = "tests.benchmarks.faststream_consumer"
+from tests.benchmarks import faststream_consumer
+from tests.benchmarks.ingest import REQUESTS, compared
+from tests.benchmarks.report import Report
 
 
 async def measure(quick: bool, requests: int = REQUESTS) -> Report:
-    async with benchmark_servers() as servers:
-        ingest = Ingest.sized(servers, quick=quick, requests=requests)
-        rates = await interleaved(
-            rounds_of(quick),
-            {"service": ingest.service, "peer": partial(ingest.consumer, PEER)},
-        )
-    ratio = Figure("service / peer", "", ratios_of(rates["service"], rates["peer"]))
-    return Report(
-        figures=[
-            Figure("service", "requests/s", rates["service"]),
-            Figure("peer", "requests/s", rates["peer"]),
-            ratio,
-        ],
-        targets=[Target(ratio.name, ratio.median, 1.5, at_least=True)],
-        notes=ingest.notes(),
-    )
+    peer = faststream_consumer.__name__
+    return await compared("peer", peer, quick=quick, requests=requests, limit=1.5)
