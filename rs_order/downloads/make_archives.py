@@ -111,7 +111,7 @@ class MakeArchives:
                 at a time.
 
         Raises:
-            NothingAvailable: there is none.
+            NothingAvailable: there is none, or the order ended meanwhile.
             CannotBeArchived: there are too many, or the size or checksum of one isn't known.
         """
         now = self._clock.now()
@@ -222,7 +222,10 @@ class MakeArchives:
             return same
         plan.end()
         made = NewArchive(order_id, kind, now, plan.length, _tag(kind, plan, now), plan.growth)
-        return await self._archives.create(tenant, made)
+        created = await self._archives.create(tenant, made)
+        if created is None:
+            raise _nothing(order_id)
+        return created
 
     async def _begin(  # noqa: PLR0917 - one call
         self,
@@ -243,6 +246,8 @@ class MakeArchives:
             if at_work is not None:
                 return at_work
             begun = await uow.archives.begin(order_id, kind, now, selected)
+            if begun is None:
+                raise _nothing(order_id)
             await uow.archives.grow(begun, plan.growth, 0)
             await uow.messages.send([_step(selection, begun, plan, 0, rest).to(tenant)])
         return begun

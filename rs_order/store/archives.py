@@ -57,8 +57,12 @@ class Archives:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, tenant: Tenant, archive: NewArchive) -> ArchiveId:
-        """Write an archive with its pages and its notice, in one transaction."""
+    async def create(self, tenant: Tenant, archive: NewArchive) -> ArchiveId | None:
+        """Write an archive with its pages and its notice, in one transaction.
+
+        Returns:
+            None, and nothing is written, if the order was deleted or has expired.
+        """
         with store_errors():
             async with transaction(self._pool, tenant) as connection:
                 growth = archive.growth
@@ -77,6 +81,8 @@ class Archives:
                     growth.missing,
                     growth.notice_crc,
                 )
+                if archive_id is None:
+                    return None
                 await connection.executemany(
                     SQL["add_page"], [(archive_id, *page_columns(page)) for page in growth.pages]
                 )
@@ -119,7 +125,7 @@ class Archives:
     async def give(
         self, tenant: Tenant, order_id: OrderId, email: str, archive_id: ArchiveId
     ) -> None:
-        """Remember that a caller was given this archive at the address of the order's zip."""
+        """Remember that a caller was given this archive for the zip of the order, if it still exists."""
         await self._execute(tenant, "give", order_id, email, archive_id)
 
     async def given(

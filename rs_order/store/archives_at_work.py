@@ -58,12 +58,16 @@ class ArchivesAtWork:
 
     async def begin(
         self, order_id: OrderId, kind: ArchiveFormat, at: datetime, selection: str
-    ) -> ArchiveId:
-        """Write an archive without pages; ``selection`` names the files that it is to have."""
-        archive_id: int = await self._connection.fetchval(
+    ) -> ArchiveId | None:
+        """Write an archive without pages; ``selection`` names the files that it is to have.
+
+        Returns:
+            None, and nothing is written, if the order was deleted or has expired.
+        """
+        archive_id: int | None = await self._connection.fetchval(
             SQL["begin"], order_id, kind, at, selection
         )
-        return ArchiveId(archive_id)
+        return None if archive_id is None else ArchiveId(archive_id)
 
     async def find(
         self, order_id: OrderId, kind: ArchiveFormat, selection: str

@@ -42,6 +42,24 @@ class EndToEnd:
     """Costs per order by name, one for each round."""
     rates: list[float] = field(default_factory=list)
 
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, servers: BenchmarkServers, url: str) -> AsyncIterator["EndToEnd"]:
+        """Run a service on an empty database, and a storage that answers at once."""
+        async with (
+            servers.broker() as broker,
+            service_process(
+                url, broker, count_calls=True, tenants=TENANTS, max_storage_files_jobs_per_user=0
+            ) as child,
+            Requester.connected(broker) as requester,
+            Storage.connected(broker),
+        ):
+            yield cls(servers, child, requester)
+
+    async def one_of_each_tenant(self) -> None:
+        ids = await self.requester.publish(TENANTS, len(TENANTS), "first")
+        await self.requester.until_all("DONE", ids)
+
     async def one_by_one(self, prefix: str, orders: int) -> None:
         async with self._costs_of("one by one", orders):
             for number in range(orders):
@@ -89,15 +107,9 @@ async def measure(quick: bool) -> Report:
     async with (
         benchmark_servers() as servers,
         servers.database() as url,
-        servers.broker() as broker,
-        service_process(
-            url, broker, count_calls=True, tenants=TENANTS, max_storage_files_jobs_per_user=0
-        ) as child,
-        Requester.connected(broker) as requester,
-        Storage.connected(broker),
+        EndToEnd.running(servers, url) as orders,
     ):
-        orders = EndToEnd(servers, child, requester)
-        await requester.until_all("DONE", await requester.publish(TENANTS, len(TENANTS), "first"))
+        await orders.one_of_each_tenant()
         for number in range(rounds_of(quick)):
             await orders.one_by_one(f"one-{number}", sizes[0])
             await orders.burst(f"burst-{number}", sizes[1])

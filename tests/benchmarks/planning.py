@@ -16,10 +16,7 @@ import asyncpg
 
 from rs_order.demo.servers.lifecycle import Servers, running_servers
 from tests.benchmarks.end_to_end import EndToEnd
-from tests.benchmarks.ingest import TENANTS
-from tests.benchmarks.requesting import Requester, Storage
 from tests.benchmarks.servers import benchmark_servers, server_addresses
-from tests.benchmarks.service import service_process
 
 LISTED = 5
 _TIMES = """
@@ -44,16 +41,10 @@ async def measure(one_by_one: int, waiting: int) -> None:
         async with (
             benchmark_servers() as servers,
             servers.database() as url,
-            servers.broker() as broker,
-            service_process(
-                url, broker, count_calls=True, tenants=TENANTS, max_storage_files_jobs_per_user=0
-            ) as child,
-            Requester.connected(broker) as requester,
-            Storage.connected(broker),
+            EndToEnd.running(servers, url) as orders,
         ):
             observer = await asyncpg.connect(url)
             await observer.execute("create extension pg_stat_statements")
-            orders = EndToEnd(servers, child, requester)
             await orders.one_by_one("before", one_by_one)
             await orders.waiting("before", waiting)
             await _reset(observer)

@@ -1,6 +1,9 @@
 """Every benchmark runs: with small sizes, on the servers of the suite."""
 
+import asyncio
 import importlib
+import re
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -8,7 +11,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.machine import Kind
 from rs_order.demo.servers.management_api import Management
+from rs_order.demo.servers.server_sources import MANAGEMENT_VARIABLE
 from tests.benchmarks.document import as_text
 from tests.benchmarks.plots import draw
 from tests.benchmarks.registry import BENCHMARKS, module_of
@@ -45,6 +50,23 @@ async def test_a_benchmark_runs(
 
     assert report.figures
     assert all(figure.samples for figure in report.figures)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_planning_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a PostgreSQL of its own, which it restarts."""
+    for variable in (*(kind.variable for kind in Kind), MANAGEMENT_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    measurement = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.benchmarks.planning"),
+        *("--one-by-one", "1", "--waiting", "2"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await measurement.communicate()
+
+    assert measurement.returncode == 0
+    assert len(re.findall(rb"[1-9][0-9.]*% of the time in the database is planning", output)) == 2
 
 
 async def test_sides_are_measured_in_turn() -> None:

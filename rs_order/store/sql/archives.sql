@@ -1,22 +1,23 @@
 -- name: create
--- $1 order, $2 format, $3 now, $4 length, $5 offset of the directory, $6 entries, $7 files, $8 bytes, $9 content,
--- $10 tag, $11 files that failed before, $12 CRC-32 of the notice.
+-- An archive of an order, unless it was deleted or has expired. Who ends an order has locked it, so its end and this wait
+-- for each other. $1 order, $2 format, $3 now, $4 length, $5 offset of the directory, $6 entries, $7 files, $8 bytes,
+-- $9 content, $10 tag, $11 files that failed before, $12 CRC-32 of the notice.
 insert into archive (order_id, format, created_at, length, directory, entries, files, bytes, content, tag, missing,
                      notice_crc32, order_files)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-        (select pending_files + available_files + downloaded_files + download_error_files + error_files
-                    + processing_error_files
-         from orders where id = $1))
+select id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+       pending_files + available_files + downloaded_files + download_error_files + error_files + processing_error_files
+from orders where id = $1 and status not in ('DELETED', 'EXPIRED')
+for key share
 returning id
 
 -- name: begin
--- An archive that steps make. $1 order, $2 format, $3 now, $4 the name of its selection.
+-- An archive that steps make, as `create`. $1 order, $2 format, $3 now, $4 the name of its selection.
 insert into archive (order_id, format, created_at, state, length, directory, entries, files, bytes, content, tag,
                      order_files)
-values ($1, $2, $3, 'SUPERSEDED', 0, 0, 0, 0, 0, '', $4,
-        (select pending_files + available_files + downloaded_files + download_error_files + error_files
-                    + processing_error_files
-         from orders where id = $1))
+select id, $2, $3, 'SUPERSEDED', 0, 0, 0, 0, 0, '', $4,
+       pending_files + available_files + downloaded_files + download_error_files + error_files + processing_error_files
+from orders where id = $1 and status not in ('DELETED', 'EXPIRED')
+for key share
 returning id
 
 -- name: at_work
@@ -151,8 +152,9 @@ where archive.order_id = $1 and archive.tag = any ($2) and archive.state = 'OPEN
 order by archive.id desc limit 1
 
 -- name: give
--- Remember which archive a caller was given. $1 order, $2 caller, $3 archive.
-insert into archive_given as given (order_id, email, archive_id) values ($1, $2, $3)
+-- Remember which archive a caller was given, unless it was deleted meanwhile. $1 order, $2 caller, $3 archive.
+insert into archive_given as given (order_id, email, archive_id)
+select $1, $2, id from archive where id = $3 for key share
 on conflict (order_id, email) do update set archive_id = $3, failed = false
 where given.archive_id <> $3 or given.failed
 
