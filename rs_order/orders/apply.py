@@ -100,7 +100,8 @@ class ApplyOrder:
             async with asyncio.timeout(self._catalog_timeout_seconds):
                 return await self._estimator.selections(caller, request)
         except (RemoteUnavailable, TimeoutError) as error:
-            log.warning("catalog-unavailable", tenant=caller.tenant, cause=str(error))
+            cause = str(error) or f"no answer within {self._catalog_timeout_seconds:g} s"
+            log.warning("catalog-unavailable", tenant=caller.tenant, cause=cause)
             return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_UNAVAILABLE)
 
     async def _create(

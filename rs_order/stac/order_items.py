@@ -188,7 +188,8 @@ class OrderItems:
             async with asyncio.timeout(self._catalog_timeout_seconds):
                 found = await self._found(caller, wanted)
         except (RemoteUnavailable, TimeoutError) as error:
-            log.warning("catalog-unavailable", tenant=caller.tenant, cause=str(error))
+            cause = str(error) or f"no answer within {self._catalog_timeout_seconds:g} s"
+            log.warning("catalog-unavailable", tenant=caller.tenant, cause=cause)
             raise ItemsRejected(
                 "The catalog gave no usable answer; nothing was ordered. Try again later.",
                 code="catalog-unreachable",

@@ -50,7 +50,7 @@ async def stac_platform(
             database_url,
             order_secret="!!!! the secret of order tokens in tests !!!!",
             max_storage_files_jobs_per_user=0,
-            stac_deadline=2,
+            stac_deadline=4,  # eodag waits for five seconds
         ) as here,
         here.service(),
     ):

@@ -3,19 +3,28 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user, until_rows
 from tests.stac_clients.conftest import ran
 from tests.stac_clients.test_eodag import EVE_01
+from tests.support.polling import eventually
 
 EVE_02 = "URN:AIP:DATA:project1:62d365de-1059-5bce-82bf-025fc6b569d4:V1"
 A_THOUSAND = 1000
 
 
 async def ordered(here: Platform, email: str, items: list[str]) -> int:
-    async with here.client(email) as client:
+    """Order items, again if the catalog didn't answer in time: the machine may be busy."""
+
+    async def answered() -> httpx.Response | None:
         answer = await client.post("/stac/orders", json={"items": items})
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+    async with here.client(email) as client:
+        answer = await eventually(answered, "an answer of the catalog", seconds=60)
     assert answer.status_code == 201, answer.text
     order = int(answer.json()["order:id"])
     await until_rows(here, "select from orders where id = $1 and status = 'DONE'", order)
