@@ -201,9 +201,9 @@ class Settings(BaseSettings):
         60, description="Seconds in which each MiB of the body of an HTTP request must arrive."
     )
     http_idle_seconds: Positive = Field(
-        5,
+        75,
         description="Seconds after which an HTTP connection without another request ends. A gateway that "
-        "keeps connections should close them before.",
+        "keeps connections must close them before, or some of its requests fail.",
     )
     http_unread_seconds: Positive = Field(
         300, description="Seconds for which an HTTP client may leave a response unread."

@@ -36,8 +36,9 @@ class ConnectionLimits:
     body_piece: int = 2**20
     body_seconds: float = 60.0
     """For each ``body_piece`` of a body, and for its rest."""
-    idle_seconds: float = 5.0
-    """Between a response and the next request."""
+    idle_seconds: float = 75.0
+    """Between a response and the next request. Gateways commonly keep a connection for up to 60 s; a request
+    that crosses with its end is lost."""
     waiting_requests: int = 16
     """Requests sent ahead while an earlier one of the connection is answered."""
     unread_seconds: float = 300.0
@@ -179,7 +180,11 @@ class _LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._frames = 0
         self._in_body = False
-        self._end_deadline()
+        if self.cycle.response_complete:
+            # uvicorn waited for the next request, and took the end of this one's body for it.
+            self._set_deadline(self._limits.idle_seconds)
+        else:
+            self._end_deadline()
 
     def pause_writing(self) -> None:
         super().pause_writing()

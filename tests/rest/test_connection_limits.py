@@ -176,6 +176,17 @@ async def test_an_idle_connection_is_ended() -> None:
         assert await connection.rest() == b""
 
 
+async def test_an_idle_connection_is_ended_when_the_response_overtook_the_body() -> None:
+    async def hurried(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("no")(scope, receive, send)
+
+    async with connected(replace(PATIENT, idle_seconds=0.1), hurried) as connection:
+        await connection.send(START + b"Content-Length: 1\r\n\r\n")
+        await connection.answer()
+        await connection.send(b"y")
+        assert await connection.rest() == b""
+
+
 async def test_a_second_head_that_never_ends() -> None:
     async with connected(replace(PATIENT, head_seconds=1.0)) as connection:
         await connection.send(head_of(100))
