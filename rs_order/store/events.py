@@ -206,7 +206,9 @@ class EventLog:
         """Number up to ``limit`` committed events. ``compose`` returns what all readers get of one."""
         written: Written | None = None
         with store_errors():
-            async with transaction(self._pool, tenant, first=[SQL["lock_log"]]) as connection:
+            async with transaction(
+                self._pool, tenant, generic_plans=True, first=[SQL["lock_log"]]
+            ) as connection:
                 rows = await connection.fetch(SQL["unnumbered"], limit)
                 last: int = rows[0]["last"]
                 events = {

@@ -388,6 +388,7 @@ class Outbox:
         async with transaction(
             self._pool,
             longest_idle_ms=self._longest_idle_ms,
+            generic_plans=True,
             first=[_with_value(OUTBOX_SQL["take_partition"], str(int(partition)))],
             last=last,
         ) as connection:
@@ -450,7 +451,7 @@ class LeasedRows:
         """Delete the rows of steps that are done, unless the relay did."""
         if leases:
             with store_errors():
-                async with transaction(self._pool) as connection:
+                async with transaction(self._pool, generic_plans=True) as connection:
                     await connection.execute(OUTBOX_SQL["delete_leased"], *_keys(leases))
 
     async def move(self, leases: Sequence[Lease], until: datetime | None) -> None:
@@ -458,7 +459,7 @@ class LeasedRows:
         if not leases:
             return
         with store_errors():
-            async with transaction(self._pool) as connection:
+            async with transaction(self._pool, generic_plans=True) as connection:
                 rows = await connection.fetch(OUTBOX_SQL["move_leased"], *_keys(leases), until)
         if until is None:
             self._committed(Written(frozenset(row["partition"] for row in rows)))

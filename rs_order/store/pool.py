@@ -181,6 +181,10 @@ async def open_pool(
     return TenantPool(connections)
 
 
+_GENERIC_PLANS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""A scan of a table that is empty now is cheap. The same plan may run when the table has a million rows."""
+
+
 @asynccontextmanager
 async def transaction(
     pool: Pool,
@@ -201,8 +205,8 @@ async def transaction(
         tenant: the tenant whose schema is the search path (architecture.md 3).
         readonly: begin a transaction that can't write.
         longest_idle_ms: the longest time between two statements.
-        generic_plans: plan a prepared statement once, whatever its parameters (decision 0059). Statements
-            with optional conditions shouldn't run so.
+        generic_plans: plan a prepared statement once, whatever its parameters and however small its tables
+            are at that time (decision 0059). Statements with optional conditions shouldn't run so.
         first: statements to send in one message with the begin. They have no parameters, and no result.
         last: the same with the commit, as it is then; the block may still add to it.
 
@@ -216,7 +220,7 @@ async def transaction(
             else _session_settings(longest_idle_ms)
         )
         if generic_plans and connection.is_direct:  # otherwise no prepared statement is used twice
-            settings["plan_cache_mode"] = "force_generic_plan"
+            settings |= _GENERIC_PLANS
         await connection.execute("; ".join([*_begin(tenant, readonly, settings), *first]))
         if tenant is not None:
             connection.use_plans()
@@ -342,10 +346,10 @@ def _session_settings(longest_idle_ms: int) -> dict[str, str]:
 
 def _begin(tenant: Tenant | None, readonly: bool, settings: Mapping[str, str]) -> list[str]:
     """Return the statements that begin a transaction; the server receives them as one message."""
-    begin = [
-        f"begin {'read only' if readonly else ''}",
-        *(f"set local {name} = {value}" for name, value in settings.items()),
-    ]
+    begin = [f"begin {'read only' if readonly else ''}"]
+    if settings:
+        local = (f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+        begin.append(f"select {', '.join(local)}")
     return begin if tenant is None else [*begin, f"set local search_path = {tenant_schema(tenant)}"]
 
 

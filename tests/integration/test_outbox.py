@@ -18,6 +18,7 @@ from tests.integration.conftest import TENANT
 from tests.support.clock import ManualClock
 from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows
+from tests.support.stores import MigratedDatabases
 
 PARTITIONS = range(32)
 
@@ -232,6 +233,48 @@ async def test_many_rejected_rows_hold_back_no_other(
 
     clock.move(seconds=0.5)
     assert (await outbox.check()).seconds_to_next == 0
+
+
+async def test_a_backlog_that_came_after_the_plan_costs_what_is_taken(
+    migrated_databases: MigratedDatabases, clock: ManualClock
+) -> None:
+    """Statements are planned while the outbox is empty. They joined each row with each other one."""
+    waiting, rejected, limit = 3000, 1000, 100
+    async with migrated_databases.pool(TENANT, size=1) as (pool, _):
+        store, outbox = Store(pool, lambda _: None), Outbox(pool, clock)
+        await pool.execute("vacuum analyze rs_order.outbox")
+        for _ in range(10):  # the server then keeps its plans
+            assert await claimed(outbox) == []
+            assert (await outbox.lag()).rows == 0
+        await store.send([a_response(OrderId(number), "full") for number in range(rejected)])
+        await _reject(outbox, "full")
+        await store.send([a_response(OrderId(number), "held") for number in range(rejected)])
+        order = OrderId(rejected)
+        await store.send([a_response(order, str(number)) for number in range(waiting)])
+        partition = await pool.fetchval(
+            "select partition from rs_order.outbox where stream = $1 limit 1",
+            order_stream(TENANT, order),
+        )
+        before = await _rows_read(pool)
+        async with outbox.claim(partition, limit) as claim:
+            assert claim is not None
+            assert len(claim.rows) == limit
+        read_by_claim = await _rows_read(pool) - before
+        lag = await outbox.lag()
+        read_by_lag = await _rows_read(pool) - before - read_by_claim
+
+    assert read_by_claim <= 2 * rejected + limit
+    assert lag.rows == waiting
+    assert read_by_lag <= 100 * (waiting + 2 * rejected), "one pass for each partition and kind"
+
+
+async def _rows_read(pool: Pool) -> int:
+    """Return the number of rows of the outbox that statements have read so far."""
+    await pool.execute("select pg_stat_force_next_flush()")
+    read = await pool.fetchval(
+        "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'outbox'"
+    )
+    return int(read)
 
 
 async def test_a_delayed_row_that_was_rejected_waits_too(

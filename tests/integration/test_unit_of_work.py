@@ -161,15 +161,38 @@ async def test_a_statement_is_planned_once(migrated_databases: MigratedDatabases
         for number in range(10):
             async with store.unit_of_work(TENANT) as uow:
                 await uow.orders.lock_awaiting([Checksum(f"checksum {number}")])
-        plans = await pool.fetch(
+        (statement,) = await pool.fetch(
             "select generic_plans, custom_plans from pg_prepared_statements"
             " where right(statement, length($1)) = $1",
             ORDERS["awaiting"],
         )
         mode = await pool.fetchval("show plan_cache_mode")
 
-    assert [tuple(row) for row in plans] == [(10, 0)]
+    assert tuple(statement) == (10, 0)
     assert mode == "auto", "searches need plans for their parameters"
+
+
+async def test_a_statement_is_planned_for_full_tables(
+    migrated_databases: MigratedDatabases,
+) -> None:
+    """Even if they are empty then: the plan stays while they grow."""
+    async with migrated_databases.pool(TENANT, size=1) as (pool, _):
+        store = Store(pool, lambda _: None)
+        await pool.execute(f"vacuum analyze order_{TENANT}.data_file")
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.orders.lock_awaiting([Checksum("checksum")])
+        name = await pool.fetchval(
+            "select name from pg_prepared_statements where right(statement, length($1)) = $1",
+            ORDERS["awaiting"],
+        )
+        await pool.execute(
+            f"set search_path = order_{TENANT}; set plan_cache_mode = force_generic_plan"
+        )
+        plan = await pool.fetch(f"explain execute {name} (array['checksum'])")
+        scans = await pool.fetchval("show enable_seqscan")
+
+    assert not [line for (line,) in plan if "Seq Scan" in line]
+    assert scans == "on", "searches may read small tables as a whole"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 -- name: check
 -- For each partition with rows, the seconds until the first of them is due (0: now). It asks for the first row of
--- each kind and not for "exists", which the planner answers with a scan of all waiting rows. $1 now.
+-- each kind and not for "exists", which the planner answers with a scan of all waiting rows. The rows of a partition
+-- are taken "between" it and itself: if it were constant, the planner might look for it in the order of the ids of all.
+-- $1 now.
 select partition,
        case when now_row.id is not null then 0
        else greatest(0, extract(epoch from least(due.due_at, retry.retry_at) - $1))::float8 end as seconds
 from generate_series(0, 31) as partition
 left join lateral (
     select id from rs_order.outbox
-    where outbox.partition = partition.partition and due_at is null and retry_at is null
-    order by id limit 1
+    where outbox.partition between partition.partition and partition.partition
+      and due_at is null and retry_at is null
+    order by outbox.partition, id limit 1
 ) as now_row on true
 left join lateral (
     select due_at from rs_order.outbox
@@ -36,18 +39,20 @@ select set_config(
 -- name: claim
 -- The oldest due rows of a partition: none if it isn't locked for this relay, and one row of nulls if there are
 -- none. It is a statement of its own, so that it sees what the last holder of the lock has deleted. A row that was
--- rejected holds back the rest of its stream and nothing else. $1 partition, $2 now, $3 limit for each kind.
+-- rejected holds back the rest of its stream and nothing else. The streams that are held back are the keys of an object,
+-- in which each row is looked up. "not exists" would be a join: of each row with each other one, if the plan was made
+-- while the table was empty. $1 partition, $2 now, $3 limit for each kind.
 select due.*
 from (select where current_setting('rs_order.partition', true) = $1::smallint::text) as locked
 left join lateral (
     (select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent, attempts
      from rs_order.outbox
-     where partition = $1 and due_at is null and retry_at is null
-       and not exists (
-           select from rs_order.outbox as rejected
-           where rejected.stream = outbox.stream and rejected.retry_at is not null
-       )
-     order by id limit $3)
+     where partition between $1 and $1 and due_at is null and retry_at is null
+       and (stream is null or not coalesce((
+           select jsonb_object_agg(rejected.stream, true) from rs_order.outbox as rejected
+           where rejected.retry_at is not null and rejected.stream is not null
+       ) ? stream, false))
+     order by partition, id limit $3)
     union all
     (select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent, attempts
      from rs_order.outbox
@@ -95,12 +100,13 @@ select count(since) filter (where not rejected) as rows,
 from generate_series(0, 31) as partition
 cross join lateral (
     (select created_at as since, false as rejected from rs_order.outbox
-     where outbox.partition = partition.partition and due_at is null and retry_at is null
-       and not exists (
-           select from rs_order.outbox as first
-           where first.stream = outbox.stream and first.retry_at is not null
-       )
-     order by id limit 10000)
+     where outbox.partition between partition.partition and partition.partition
+       and due_at is null and retry_at is null
+       and (stream is null or not coalesce((
+           select jsonb_object_agg(first.stream, true) from rs_order.outbox as first
+           where first.retry_at is not null and first.stream is not null
+       ) ? stream, false))
+     order by outbox.partition, id limit 10000)
     union all
     (select due_at, false from rs_order.outbox
      where outbox.partition = partition.partition and due_at <= $1 and retry_at is null
