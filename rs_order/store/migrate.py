@@ -31,7 +31,7 @@ from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Po
 
 _LOCK = 7226_0001
 """Held alone while the platform's schema changes, and shared while a tenant's does."""
-_LOCK_OF_A_SCHEMA = 7226_0004
+LOCK_OF_A_SCHEMA = 7226_0004
 """With the hash of the schema's name. It is the first of two keys, so it never meets `_LOCK`."""
 _LOCK_TIMEOUT = "2s"
 """The longest wait for a table that is in use.
@@ -327,7 +327,9 @@ async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
     )
     await _lock_migrations(connection, schema)
     await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
-    await connection.execute(f"create schema if not exists {schema}")
+    # "if not exists" asks the session's cache, which may know from before the lock that there is none.
+    if not await connection.fetchval("select true from pg_namespace where nspname = $1", schema):
+        await connection.execute(f"create schema {schema}")
     await connection.execute("select set_config('search_path', $1, true)", schema)
     await connection.execute(
         "create table if not exists schema_version "
@@ -349,7 +351,7 @@ async def _lock_migrations(connection: Connection, schema: str) -> None:
     )
     await connection.execute(
         "select pg_advisory_xact_lock($1::integer, hashtext($2))",
-        _LOCK_OF_A_SCHEMA,
+        LOCK_OF_A_SCHEMA,
         schema,
         timeout=_TIMEOUT_SECONDS,
     )

@@ -11,6 +11,7 @@ import pytest
 from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
 from rs_order.store.migrate import (
+    LOCK_OF_A_SCHEMA,
     Migration,
     MigrationError,
     migrate_platform,
@@ -159,6 +160,28 @@ async def test_several_instances_migrate_at_once(database_url: str) -> None:
         assert await connection.fetchval("select count(*) from rs_order.tenant") == 2
     finally:
         await connection.close()
+
+
+async def test_a_schema_that_appears_while_its_lock_is_awaited(database_url: str) -> None:
+    """Another instance created it. This session has looked before, and remembers that there was none."""
+    schema = f"order_{TENANT}"
+    async with (
+        await open_pool(database_url, size=1) as migrating,
+        await open_pool(database_url, size=2) as other,
+    ):
+        await migrate_platform(migrating)
+        assert await migrating.fetchval("select to_regnamespace($1)", schema) is None
+        async with other.acquire() as creating, creating.transaction():
+            await creating.execute(
+                "select pg_advisory_xact_lock($1::integer, hashtext($2))", LOCK_OF_A_SCHEMA, schema
+            )
+            migration = asyncio.create_task(migrate_tenant(migrating, TENANT))
+            await until_waiting_for_locks(other)
+            await creating.execute(f"create schema {schema}")
+        await migration
+
+        async with in_tenant(migrating, TENANT) as connection:
+            assert await connection.fetch("select from orders") == []
 
 
 async def test_migrating_again_changes_nothing(pool: Pool) -> None:
