@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.user_directory import User
@@ -72,6 +72,7 @@ async def test_a_session_that_ends_during_an_act_changes_nothing(
     order = await ordered(here, jane)
     async with visitor.page.expect_response(LIVE):
         await visitor.sign_in(jane, to=f"orders/{order}")
+    await visitor.page.route(f"**/console/orders/{order}*", _nothing_new)
     await visitor.page.context.clear_cookies(name="rs-order-session")
     await visitor.page.context.add_cookies(
         [{"name": "rs-order-session", "value": "a.b.c", "url": f"{here.url}/console/"}]
@@ -83,6 +84,14 @@ async def test_a_session_that_ends_during_an_act_changes_nothing(
     await visitor.fill_sign_in(jane)
     assert visitor.page.url.endswith(f"/console/orders/{order}")
     assert "Running" in await visitor.text(".answer")
+
+
+async def _nothing_new(route: Route) -> None:
+    """Answer the page when it fetches itself, so that it doesn't find the end of its session itself."""
+    if "hx-request" in route.request.headers and route.request.method == "GET":
+        await route.fulfill(status=204)
+    else:
+        await route.fallback()
 
 
 async def test_a_page_whose_session_has_ended_leads_to_the_sign_in_page(
