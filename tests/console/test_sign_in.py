@@ -235,7 +235,16 @@ async def test_the_header_of_a_proxy_counts_only_if_it_is_set(here: Platform) ->
 
 
 async def ordered(here: Platform, user: str) -> int:
-    """Place an order whose file storage doesn't bring back, and return its id once it is running."""
+    """Place an order whose file storage doesn't bring back, and return its id once it is running.
+
+    The answers for orders of earlier tests, which storage sent when its silence ended, are awaited: the file
+    is the same.
+    """
+
+    async def answered() -> bool:
+        return await here.rows("select from sub_order where state = 'RUNNING'") == []
+
+    await eventually(answered, "no order of an earlier test waits for storage")
     async with here.client(user) as client:
         answer = await client.post("/user/orders/apply", json={"queries": ["productId:EVE_02"]})
     order = int(answer.json()["content"]["orderId"])
