@@ -9,6 +9,7 @@ from playwright.async_api import Browser, async_playwright
 from rs_order.demo.servers.lifecycle import Servers
 from tests.acceptance.platform import Platform, running_platform
 from tests.console.browsing import Visitor
+from tests.console.silent_orders import ON_TAPE
 from tests.support.reused_broker import ReusedBroker
 from tests.support.servers import fresh_database
 from tests.support.tools import CHROMIUM, program
@@ -29,6 +30,7 @@ async def console_platform(
             tenants=["project1", "project2"],
             order_secret=ORDER_SECRET,
             max_storage_files_jobs_per_user=0,
+            synthetic=(ON_TAPE,),
         ) as here,
         here.service(),
     ):

@@ -9,7 +9,7 @@ from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_order
 from tests.console.browsing import PHONE, Visitor, proof_in, session
-from tests.console.test_sign_in import ordered
+from tests.console.silent_orders import ordered
 
 ADMIN = "admin@example.org"
 

@@ -7,8 +7,8 @@ from playwright.async_api import Browser, expect
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.console.browsing import PHONE, Visitor, proof_in, session
+from tests.console.silent_orders import ordered
 from tests.console.test_letters import ADMIN, HOSTILE, dead_letter
-from tests.console.test_sign_in import ordered
 
 
 async def test_an_act_is_found_with_before_after_and_reason(

@@ -13,7 +13,7 @@ from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_files, given_order, given_task
 from tests.console.browsing import DESK, PHONE, Visitor, proof_in, session
-from tests.console.test_sign_in import ordered
+from tests.console.silent_orders import ordered
 from tests.support.large_orders import write_large_order
 from tests.support.polling import eventually
 

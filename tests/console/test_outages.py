@@ -12,8 +12,8 @@ from rs_order.demo.servers.lifecycle import Servers
 from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import new_user
 from tests.console.browsing import Visitor
+from tests.console.silent_orders import ON_TAPE, ordered
 from tests.console.test_letters import ADMIN
-from tests.console.test_sign_in import ordered
 from tests.support.proxy import TcpProxy, tcp_proxy
 from tests.support.servers import FreshBroker, fresh_database
 
@@ -38,7 +38,11 @@ async def outages(
         tcp_proxy(database_url) as database,
         tcp_proxy(platform_broker.url) as broker,
         running_platform(
-            platform_broker, database_url, tenants=["project1"], max_storage_files_jobs_per_user=0
+            platform_broker,
+            database_url,
+            tenants=["project1"],
+            max_storage_files_jobs_per_user=0,
+            synthetic=(ON_TAPE,),
         ) as here,
         here.service(database_url=SecretStr(database.url), amqp_url=SecretStr(broker.url)),
     ):

@@ -9,7 +9,7 @@ from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.console.browsing import Visitor, proof_in, session
-from tests.support.polling import eventually
+from tests.console.silent_orders import ordered
 
 LIVE = "**/console/live?*"
 """The stream of a page. Without a session it ends, and htmx writes that into the browser's console."""
@@ -232,29 +232,6 @@ async def test_behind_https_and_a_prefix_cookies_and_links_are_those_of_the_gate
 async def test_the_header_of_a_proxy_counts_only_if_it_is_set(here: Platform) -> None:
     async with here.client(new_user(here)) as client:
         assert (await client.get("/console/my-orders")).status_code == 303
-
-
-async def ordered(here: Platform, user: str) -> int:
-    """Place an order whose file storage doesn't bring back, and return its id once it is running.
-
-    The answers for orders of earlier tests, which storage sent when its silence ended, are awaited: the file
-    is the same.
-    """
-
-    async def answered() -> bool:
-        return await here.rows("select from sub_order where state = 'RUNNING'") == []
-
-    await eventually(answered, "no order of an earlier test waits for storage")
-    async with here.client(user) as client:
-        answer = await client.post("/user/orders/apply", json={"queries": ["productId:EVE_02"]})
-    order = int(answer.json()["content"]["orderId"])
-
-    async def running() -> bool:
-        rows = await here.rows("select status from orders where id = $1", order)
-        return bool(rows[0]["status"] == "RUNNING")
-
-    await eventually(running, "order RUNNING")
-    return order
 
 
 async def test_the_sign_in_page_speaks_french(here: Platform, browser: Browser) -> None:

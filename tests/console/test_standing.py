@@ -9,9 +9,9 @@ from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_order
 from tests.console.browsing import DESK, PHONE, Visitor, proof_in, session
+from tests.console.silent_orders import ordered
 from tests.console.test_letters import ADMIN
 from tests.console.test_orders import HOSTILE
-from tests.console.test_sign_in import ordered
 from tests.support.polling import eventually
 
 LONG_HOURS = 12
